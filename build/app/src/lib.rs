@@ -1,0 +1,1 @@
+//! app.toml: the image's description, read and checked.

@@ -1,0 +1,1 @@
+//! The IOMMU mapper: SMMUv3 tables, the peer space, windows, grants.

@@ -1,0 +1,1 @@
+//! What the DSP and the application core share: pages, bells, calls.

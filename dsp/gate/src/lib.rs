@@ -1,0 +1,1 @@
+//! The gate: which TRBs, doorbells and pointers the DSP may publish.

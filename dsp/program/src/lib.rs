@@ -1,0 +1,1 @@
+//! The DSP program: QMI client, isochronous scheduler, PCM source.

@@ -1,0 +1,1 @@
+//! Event counters that a debugger reads.

@@ -1,0 +1,188 @@
+//! Memory that a device or another core also sees: pools, ordered accesses,
+//! barriers.
+//!
+//! A [`Pool`] is the right to a run of physical pages that `app.toml` names.
+//! All access goes through it by page and offset, never by pointer, so that
+//! the other side's writes are never seen as Rust references. Nothing orders
+//! two accesses but [`publish`] and [`acquire`]: a producer writes its data,
+//! calls `publish`, writes the flag or the cycle bit, calls `publish`, rings;
+//! a consumer reads the flag, calls `acquire`, reads the data.
+
+#![cfg_attr(target_os = "none", no_std)]
+
+use addr::{PAGE, Phys};
+
+/// A place in a pool: bytes from its first page.
+pub type Offset = u32;
+
+/// A run of physical pages, named in `app.toml`, that devices or another core see.
+#[derive(Debug)]
+pub struct Pool {
+    id: u8,
+    base: Phys,
+    pages: u16,
+}
+
+impl Pool {
+    /// The pool number `id` of the image: `pages` pages from `base`.
+    ///
+    /// # Safety
+    /// On a board the caller promises that `app.toml` gives the running task
+    /// this run of pages, mapped uncached, and that no Rust reference into it
+    /// exists. On a host nothing can go wrong: the simulator checks each access.
+    #[must_use]
+    pub const unsafe fn new(id: u8, base: Phys, pages: u16) -> Self {
+        Self { id, base, pages }
+    }
+
+    /// The pool's number in the image; what `iommu` knows it by.
+    #[must_use]
+    pub const fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// Pages in the pool.
+    #[must_use]
+    pub const fn pages(&self) -> u16 {
+        self.pages
+    }
+
+    /// The physical address of a place in the pool.
+    #[must_use]
+    pub fn phys(&self, at: Offset) -> Phys {
+        self.at(at, 0)
+    }
+
+    /// Copies memory out of the pool.
+    pub fn read(&self, at: Offset, into: &mut [u8]) {
+        access::read(self.at(at, into.len()), into);
+    }
+
+    /// Copies memory into the pool.
+    pub fn write(&self, at: Offset, from: &[u8]) {
+        access::write(self.at(at, from.len()), from);
+    }
+
+    /// Reads one little-endian word in one access.
+    #[must_use]
+    pub fn read32(&self, at: Offset) -> u32 {
+        assert!(at.is_multiple_of(4), "word access unaligned");
+        let mut word = [0; 4];
+        access::read(self.at(at, 4), &mut word);
+        u32::from_le_bytes(word)
+    }
+
+    /// Writes one little-endian word in one access.
+    pub fn write32(&self, at: Offset, value: u32) {
+        assert!(at.is_multiple_of(4), "word access unaligned");
+        access::write(self.at(at, 4), &value.to_le_bytes());
+    }
+
+    /// Writes zeros over `len` bytes.
+    pub fn zero(&self, at: Offset, len: u32) {
+        const ZEROS: [u8; 256] = [0; 256];
+        let mut done = 0;
+        while done < len {
+            let step = (len - done).min(ZEROS.len() as u32);
+            self.write(at + done, &ZEROS[..step as usize]);
+            done += step;
+        }
+    }
+
+    fn at(&self, at: Offset, len: usize) -> Phys {
+        let end = u64::from(at) + len as u64;
+        assert!(end <= u64::from(self.pages) * u64::from(PAGE), "access outside the pool");
+        self.base.plus(u64::from(at))
+    }
+}
+
+/// Orders earlier writes to any pool before later writes to any pool and before
+/// later register accesses.
+pub fn publish() {
+    access::publish();
+}
+
+/// Orders earlier reads of any pool or register before later reads of any pool.
+pub fn acquire() {
+    access::acquire();
+}
+
+#[cfg(not(target_os = "none"))]
+mod access {
+    use addr::Phys;
+    use seam::Barrier;
+
+    pub(crate) fn read(at: Phys, into: &mut [u8]) {
+        seam::with(|machine| machine.dma_read(at.0, into));
+    }
+
+    pub(crate) fn write(at: Phys, from: &[u8]) {
+        seam::with(|machine| machine.dma_write(at.0, from));
+    }
+
+    pub(crate) fn publish() {
+        seam::with(|machine| machine.barrier(Barrier::Publish));
+    }
+
+    pub(crate) fn acquire() {
+        seam::with(|machine| machine.barrier(Barrier::Acquire));
+    }
+}
+
+#[cfg(target_os = "none")]
+mod access {
+    use addr::Phys;
+    use core::arch::asm;
+    use core::ptr;
+
+    pub(crate) fn read(at: Phys, into: &mut [u8]) {
+        let mut source: *const u8 = ptr::with_exposed_provenance(at.0 as usize);
+        let mut into = into;
+        // Whole aligned words are read in one access: flags and TRB words are
+        // words, and a device must never see or show half of one.
+        while !into.is_empty() {
+            if source.addr() % 4 == 0 && into.len() >= 4 {
+                // SAFETY: `Pool::new` promised mapped pages that only copies
+                // reach, and `Pool::at` checked the bounds.
+                let word = unsafe { source.cast::<u32>().read_volatile() };
+                into[..4].copy_from_slice(&word.to_ne_bytes());
+                into = &mut into[4..];
+                source = source.wrapping_add(4);
+            } else {
+                // SAFETY: as above.
+                into[0] = unsafe { source.read_volatile() };
+                into = &mut into[1..];
+                source = source.wrapping_add(1);
+            }
+        }
+    }
+
+    pub(crate) fn write(at: Phys, from: &[u8]) {
+        let mut target: *mut u8 = ptr::with_exposed_provenance_mut(at.0 as usize);
+        let mut from = from;
+        while !from.is_empty() {
+            if target.addr() % 4 == 0 && from.len() >= 4 {
+                let word = u32::from_ne_bytes([from[0], from[1], from[2], from[3]]);
+                // SAFETY: as in `read`.
+                unsafe { target.cast::<u32>().write_volatile(word) };
+                from = &from[4..];
+                target = target.wrapping_add(4);
+            } else {
+                // SAFETY: as in `read`.
+                unsafe { target.write_volatile(from[0]) };
+                from = &from[1..];
+                target = target.wrapping_add(1);
+            }
+        }
+    }
+
+    pub(crate) fn publish() {
+        // SAFETY: a barrier changes no register and no memory.
+        unsafe { asm!("dsb st", options(nostack, preserves_flags)) };
+    }
+
+    pub(crate) fn acquire() {
+        // SAFETY: as above.
+        unsafe { asm!("dmb", options(nostack, preserves_flags)) };
+    }
+}

@@ -1,0 +1,1 @@
+//! Handles, tickets and the tables that check them.

@@ -1,0 +1,1 @@
+//! Derives for error enums and counted events.

@@ -1,0 +1,1 @@
+//! What generated IPC servers and clients run on.

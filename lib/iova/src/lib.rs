@@ -1,0 +1,1 @@
+//! The allocator of device addresses, and service intervals.

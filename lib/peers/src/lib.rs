@@ -1,0 +1,1 @@
+//! Who my neighbours are, and which incarnation of them.

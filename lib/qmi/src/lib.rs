@@ -1,0 +1,1 @@
+//! QMI messages of the USB audio service, and QRTR frames.

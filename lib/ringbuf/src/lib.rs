@@ -1,0 +1,1 @@
+//! Typed trace rings that a debugger reads.

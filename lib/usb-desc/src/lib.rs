@@ -1,0 +1,1 @@
+//! USB and USB audio descriptors, parsed with every rule checked.

@@ -1,0 +1,1 @@
+//! Simulated memory, SMMU, interrupts, time and trace.

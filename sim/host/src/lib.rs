@@ -1,0 +1,1 @@
+//! The host architecture: tasks as coroutines on the real kernel core.

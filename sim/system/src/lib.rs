@@ -1,0 +1,1 @@
+//! A simulated board that runs the whole image.

@@ -1,0 +1,1 @@
+//! Models of USB devices, and the record of the wire.

@@ -1,0 +1,1 @@
+//! The kernel: one architecture-free core and its architectures.

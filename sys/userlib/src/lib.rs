@@ -1,0 +1,1 @@
+//! System calls and task slots, as tasks use them.

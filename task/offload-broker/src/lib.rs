@@ -1,0 +1,1 @@
+//! The offload broker: sessions, votes, the QMI service.

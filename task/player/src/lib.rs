@@ -1,0 +1,1 @@
+//! The player: plays a WAV over the host path or asks for a route.

@@ -1,0 +1,1 @@
+//! The audio class: streams, formats, clocks, controls.

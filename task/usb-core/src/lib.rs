@@ -1,0 +1,1 @@
+//! The USB core: enumeration, configurations, power.
