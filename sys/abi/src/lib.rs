@@ -147,6 +147,47 @@ bitmask! {
     }
 }
 
+/// One row of the lease table that a SEND points to.
+///
+/// On a 32-bit machine it is Hubris' 12 bytes; on a host the address and the
+/// length are the host's words.
+#[derive(Copy, Clone, Debug)]
+#[repr(C)]
+pub struct ULease {
+    /// What the borrower may do.
+    pub attributes: LeaseAttributes,
+    /// First byte.
+    pub base_address: usize,
+    /// Bytes.
+    pub length: usize,
+}
+
+/// IRQ_CONTROL: enable the interrupts (otherwise disable them).
+pub const IRQ_ENABLE: usize = 1 << 0;
+
+/// IRQ_CONTROL: first forget that the interrupts are pending.
+pub const IRQ_CLEAR_PENDING: usize = 1 << 1;
+
+/// RECV: this bit in the register of the sender makes the receive closed.
+pub const RECV_CLOSED: usize = 1 << 31;
+
+/// Notification bit of the supervisor (task 0) that the kernel sets when a task
+/// faults.
+pub const FAULT_NOTIFICATION: u32 = 1 << 0;
+
+/// Bytes of a panic message that the kernel hands on; the rest is dropped.
+pub const PANIC_MESSAGE_MAX_LEN: usize = 128;
+
+/// Answers of the kernel to a request of the supervisor, beside 0.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum KipcError {
+    /// The task is not faulted by a PANIC.
+    TaskNotPanicked = 1,
+    /// The task panicked with a message that it does not own.
+    BadPanicBuffer = 2,
+}
+
 /// Declares a set of named bits over `u32`.
 #[macro_export]
 macro_rules! bitmask {

@@ -1,0 +1,22 @@
+//! The machine is the simulator that runs the task's coroutine.
+//!
+//! Every call here may not return: the simulator may kill the task inside it.
+
+use super::Registers;
+
+/// A system call.
+///
+/// # Safety
+/// As [`seam::Machine::syscall`].
+pub(crate) unsafe fn syscall(registers: &mut Registers) {
+    // SAFETY: passed on to the caller.
+    seam::with(|machine| unsafe { machine.syscall(registers) });
+}
+
+pub(crate) fn task_slot(name: &str) -> Option<u16> {
+    seam::with(|machine| machine.task_slot(name))
+}
+
+pub(crate) fn notify_mask(target: u16) -> u32 {
+    seam::with(|machine| machine.notify_mask(target))
+}
