@@ -10,7 +10,8 @@
 //! Callers must therefore hold nothing across a call that has to be dropped.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The registers of a system call: r4 to r11 of the board's ABI. r11 carries
@@ -140,4 +141,23 @@ pub fn with<R>(f: impl FnOnce(&dyn Machine) -> R) -> R {
 #[must_use]
 pub fn installed() -> bool {
     MACHINE.get().is_some()
+}
+
+thread_local! {
+    static OUTSIDE: RefCell<HashMap<usize, Rc<dyn Any>>> = RefCell::new(HashMap::new());
+}
+
+/// The instance of a static that belongs to the running task; see
+/// [`Machine::instance`]. Outside a simulation, as in a unit test, each thread
+/// has one.
+pub fn instance(key: usize, name: &'static str, init: &dyn Fn() -> Rc<dyn Any>) -> Rc<dyn Any> {
+    if installed() {
+        return with(|machine| machine.instance(key, name, init));
+    }
+    if let Some(found) = OUTSIDE.with_borrow(|instances| instances.get(&key).cloned()) {
+        return found;
+    }
+    let made = init();
+    OUTSIDE.with_borrow_mut(|instances| instances.insert(key, made.clone()));
+    made
 }
