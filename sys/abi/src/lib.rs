@@ -6,6 +6,7 @@
 
 #![no_std]
 
+use hubpack::SerializedSize;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,6 +28,7 @@ pub const MAX_LEASES: usize = 255;
     Hash,
     Serialize,
     Deserialize,
+    SerializedSize,
     FromBytes,
     IntoBytes,
     Immutable,
@@ -64,7 +66,9 @@ impl TaskId {
 }
 
 /// Counts a task's incarnations, modulo 64.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize,
+)]
 #[repr(transparent)]
 pub struct Generation(pub u8);
 
@@ -320,7 +324,7 @@ impl TryFrom<u16> for Kipcnum {
 }
 
 /// What a task is up to.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub enum TaskState {
     /// Not faulted.
     Healthy(SchedState),
@@ -334,7 +338,7 @@ pub enum TaskState {
 }
 
 /// How a healthy task takes part in scheduling.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub enum SchedState {
     /// Held back; only the supervisor can start it.
     Stopped,
@@ -349,7 +353,7 @@ pub enum SchedState {
 }
 
 /// Why a task was faulted.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub enum FaultInfo {
     /// It touched memory it has no right to.
     MemoryAccess {
@@ -389,7 +393,7 @@ pub enum FaultInfo {
 }
 
 /// Who noticed a bad memory access.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub enum FaultSource {
     /// The task's own instruction.
     User,
@@ -398,7 +402,7 @@ pub enum FaultSource {
 }
 
 /// How a system call can be wrong.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub enum UsageError {
     /// No such system call.
     BadSyscallNumber,
@@ -420,7 +424,7 @@ pub enum UsageError {
 }
 
 /// Why a server faulted its client (REPLY_FAULT).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 #[repr(u32)]
 pub enum ReplyFaultReason {
     /// No such operation.
