@@ -1,1 +1,4 @@
 //! A simulated board that runs the whole image.
+
+pub mod piece;
+pub mod sound;
