@@ -1,1 +1,34 @@
 //! Derives for error enums and counted events.
+//!
+//! `IdolError` makes an enum the error of an interface (`idol_runtime`),
+//! `Count` makes an enum's variants countable one by one (`counters`). The
+//! code they generate names those crates, which the using crate must have as
+//! dependencies; it contains no `unsafe`.
+
+mod count;
+mod error;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes an enum the error of an interface.
+///
+/// One variant without fields carries `#[idol(server_death)]`; it is what a
+/// client gets when the server died before it answered. An enum without any
+/// fields also becomes a response code: it gets `From<E> for u32` and `u16`,
+/// and `TryFrom<u32>`; its values must lie in 1 to 65535, since 0 says that
+/// all went well.
+#[proc_macro_derive(IdolError, attributes(idol))]
+pub fn derive_idol_error(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    error::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes the variants of an enum countable: a struct `<Enum>Counts` with one
+/// counter per variant, named like the variant. A variant that carries
+/// `#[count(skip)]` has none.
+#[proc_macro_derive(Count, attributes(count))]
+pub fn derive_count(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    count::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
