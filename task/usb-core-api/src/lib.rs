@@ -1,1 +1,167 @@
 //! Client side of the USB core.
+//!
+//! A [`DeviceHandle`] names one incarnation of a device: unplugging ends it, and
+//! what is plugged in next has another.
+
+#![no_std]
+
+use hubpack::SerializedSize;
+use idol_derive::{Count, IdolError};
+use serde::{Deserialize, Serialize};
+use usb_types::{EndpointAddress, Setup, Speed};
+use xhci_api::SlotHandle;
+
+handles::handle! {
+    /// One incarnation of a device.
+    pub struct DeviceHandle
+}
+
+handles::handle! {
+    /// An operation of `usb_core` under way.
+    pub struct TicketHandle
+}
+
+/// What is known of a device.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+pub struct DeviceInfo {
+    /// Controller number in the image.
+    pub controller: u8,
+    /// The device's slot, for the owner of a sideband.
+    pub slot: SlotHandle,
+    /// The slot's number as the controller knows it.
+    pub slot_number: u8,
+    /// Root port, from 1.
+    pub port: u8,
+    /// How fast it talks.
+    pub speed: Speed,
+    /// idVendor.
+    pub vendor: u16,
+    /// idProduct.
+    pub product: u16,
+    /// bcdDevice.
+    pub release: u16,
+    /// bConfigurationValue of the active configuration.
+    pub configuration: u8,
+    /// Bytes of its descriptors.
+    pub configuration_length: u16,
+    /// What it is up to.
+    pub power: PowerState,
+}
+
+/// A device's power state.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+pub enum PowerState {
+    /// Up.
+    Active,
+    /// On its way down.
+    Suspending,
+    /// Down.
+    Suspended,
+    /// On its way up.
+    Resuming,
+}
+
+/// News from `usb_core`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+pub enum Event {
+    /// No more news.
+    None,
+    /// A device is configured.
+    Attached(DeviceHandle),
+    /// A device is gone; its handle answers `DeviceGone` from now on.
+    Detached(DeviceHandle),
+    /// A ticket of the caller's is ready.
+    TicketDone(TicketHandle),
+    /// Packets of a host-path isochronous endpoint completed.
+    IsochProgress {
+        /// The device.
+        device: DeviceHandle,
+        /// The endpoint.
+        endpoint: EndpointAddress,
+    },
+}
+
+/// How a host-path isochronous endpoint is doing. Counts wrap.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+pub struct PipeStatus {
+    /// Packets queued and not completed.
+    pub queued: u8,
+    /// Packets for which there is room.
+    pub room: u8,
+    /// Packets completed.
+    pub completed: u32,
+    /// Packets completed with an error or missed.
+    pub errors: u32,
+    /// Times that the pipe ran dry.
+    pub underruns: u32,
+}
+
+/// What `usb_core` holds.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+pub struct Status {
+    /// Devices attached.
+    pub devices: u8,
+    /// Holds that stand.
+    pub holds: u8,
+    /// Enumerations that failed.
+    pub failed_enumerations: u32,
+}
+
+/// Why `usb_core` refuses, or how an operation failed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Count, IdolError)]
+#[repr(u32)]
+pub enum UsbCoreError {
+    /// The operation is under way: wait for the hint.
+    NotYet = 1,
+    /// The handle is of an earlier life of `usb_core`: start over.
+    StaleServer,
+    /// What the handle named is gone: drop it.
+    Stale,
+    /// The handle is another task's: a defect of the caller.
+    NotOwner,
+    /// The caller has too many operations under way: end some.
+    NoTickets,
+    /// The device is gone.
+    DeviceGone,
+    /// The device is suspended or on its way: try after resume.
+    Suspended,
+    /// The caller holds the device already.
+    AlreadyHeld,
+    /// The caller does not hold the device.
+    NotHeld,
+    /// No such interface in the active configuration.
+    NoInterface,
+    /// Another task claimed the interface.
+    InterfaceBusy,
+    /// The caller has not claimed the interface.
+    NotClaimed,
+    /// No such alternate setting.
+    NoAlternate,
+    /// No such endpoint in the alternate setting in force.
+    NoEndpoint,
+    /// The interface is being switched.
+    Busy,
+    /// The request is not for an interface or endpoint of the caller's.
+    BadRequest,
+    /// Not enough bandwidth: the old setting stands.
+    Bandwidth,
+    /// The controller has no memory or context for the endpoint.
+    NoResources,
+    /// The endpoint is a sideband's.
+    EndpointBusy,
+    /// The device stalled.
+    Stall,
+    /// The device did not answer, or babbled.
+    Transaction,
+    /// The operation did not end in time.
+    TimedOut,
+    /// The controller failed; every device is gone.
+    ControllerDead,
+    /// A transfer failed in a way not named here.
+    TransferFailed,
+    /// `usb_core` died during the call; every handle is void.
+    #[idol(server_death)]
+    ServerDied,
+}
+
+include!(concat!(env!("OUT_DIR"), "/client_stub.rs"));
