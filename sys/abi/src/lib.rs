@@ -392,6 +392,12 @@ pub enum FaultInfo {
     FromServer(TaskId, ReplyFaultReason),
 }
 
+impl From<UsageError> for FaultInfo {
+    fn from(error: UsageError) -> Self {
+        Self::SyscallUsage(error)
+    }
+}
+
 /// Who noticed a bad memory access.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub enum FaultSource {
