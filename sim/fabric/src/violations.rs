@@ -20,14 +20,14 @@ macro_rules! violations {
         }
 
         #[derive(Copy, Clone)]
-        enum Index { $($name,)* }
+        enum Kind { $($name,)* }
 
         const NAMES: &[&str] = &[$(stringify!($name),)*];
 
         impl Violation {
             const fn index(&self) -> usize {
                 match self {
-                    $(Self::$name { .. } => Index::$name as usize,)*
+                    $(Self::$name { .. } => Kind::$name as usize,)*
                 }
             }
         }

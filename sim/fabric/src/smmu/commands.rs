@@ -113,14 +113,14 @@ impl Smmu {
                 } else {
                     self.pending.0.push(forget);
                 }
-                self.registers.command_due = bus.now + delay(&mut self.rng, COMMAND_NS);
+                self.registers.command_due += delay(&mut self.rng, COMMAND_NS);
             }
             None => {
                 while let Some(forget) = self.pending.0.pop() {
                     self.forget(bus, forget);
                 }
                 self.registers.emptied[2] |= self.registers.emptied[0] && self.registers.emptied[1];
-                self.registers.command_due = bus.now + delay(&mut self.rng, SYNC_NS);
+                self.registers.command_due += delay(&mut self.rng, SYNC_NS);
             }
         }
         self.registers.command_consumed();

@@ -63,12 +63,11 @@ impl Config {
         if self.stale || self.outcome.is_err() {
             return false;
         }
-        let still_valid = if at == self.entry_at {
+        if at == self.entry_at {
             new & 1 != 0
         } else {
             self.descriptor_at != Some(at) || new >> 31 & 1 != 0
-        };
-        still_valid
+        }
     }
 }
 
@@ -80,10 +79,10 @@ impl Smmu {
         stream: StreamId,
     ) -> Result<Context, Fault> {
         let known = self.configs.iter().position(|config| config.stream == stream);
-        if let Some(index) = known {
-            if !self.configs[index].stale || self.rng.one_in(2) {
-                return self.configs[index].outcome;
-            }
+        if let Some(index) = known
+            && (!self.configs[index].stale || self.rng.one_in(2))
+        {
+            return self.configs[index].outcome;
         }
         let old = known.map(|index| self.configs.swap_remove(index).outcome);
         let Some(entry_at) = self.registers.stream_entry(stream.0) else {
