@@ -1,0 +1,291 @@
+//! The image as the rest of the build sees it: checked, in order, resolved.
+
+use abi::Priority;
+use addr::Phys;
+use std::path::PathBuf;
+
+/// A task's number: its rank of importance, 0 the supervisor.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskIndex(pub u16);
+
+/// A pool's number: what `dma::Pool` and `iommu` know it by.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(pub u8);
+
+/// One notification of one task: 0 to 30.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bit(pub u8);
+
+impl Bit {
+    /// The bit in a notification word.
+    #[must_use]
+    pub const fn mask(self) -> u32 {
+        1 << self.0
+    }
+}
+
+/// An interrupt as the GIC numbers it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Intid(pub u16);
+
+/// Who writes the transfer rings that a controller reads.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// The DSP's monitor, after checking what the program wrote to a shadow.
+    Shadow,
+    /// The DSP program itself: a declared weaker class.
+    Direct,
+}
+
+/// How the QMI service answers what it refuses.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As a DSP has always seen it from the Linux implementation.
+    Upstream,
+    /// With the status that fits.
+    Precise,
+}
+
+/// Who writes a pool.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A task.
+    Task(TaskIndex),
+    /// The DSP's monitor.
+    Monitor,
+}
+
+/// What the DSP's monitor may do with a pool that a task owns.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum MonitorAccess {
+    /// Nothing.
+    None,
+    /// Read it.
+    Read,
+    /// Read it, and write the pages that are the monitor's by the layout.
+    Write,
+}
+
+/// A block of device registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peripheral {
+    /// Its name in the chip's file.
+    pub name: String,
+    /// Where it is.
+    pub address: Phys,
+    /// Bytes.
+    pub size: u32,
+    /// Its interrupts.
+    pub interrupts: Vec<(String, Intid)>,
+}
+
+/// A stretch of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// `ram` or `flash`.
+    pub kind: String,
+    /// Where it is.
+    pub address: Phys,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A run of pages that devices or the DSP core also see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its number.
+    pub id: PoolId,
+    /// Its name.
+    pub name: String,
+    /// Its first page.
+    pub base: Phys,
+    /// Its length.
+    pub pages: u32,
+    /// Who writes it.
+    pub owner: Owner,
+    /// Tasks that may read it.
+    pub readers: Vec<TaskIndex>,
+    /// What the DSP's monitor may do with it.
+    pub monitor: MonitorAccess,
+}
+
+/// A name under which a task knows a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The name in the client's source.
+    pub name: String,
+    /// The server.
+    pub task: TaskIndex,
+}
+
+/// A hint that a server may give a client.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// The client.
+    pub client: TaskIndex,
+    /// The client's bit.
+    pub bit: Bit,
+}
+
+/// An interrupt and what it becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    /// `<peripheral>.<interrupt>`, as the file says.
+    pub name: String,
+    /// Its number.
+    pub intid: Intid,
+    /// The notification of its task.
+    pub bit: Bit,
+}
+
+/// One task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its name.
+    pub name: String,
+    /// The crate it is made of.
+    pub krate: String,
+    /// The crate's features.
+    pub features: Vec<String>,
+    /// Its importance.
+    pub priority: Priority,
+    /// Bytes of stack.
+    pub stack: u32,
+    /// Most bytes of code and constants.
+    pub flash: u32,
+    /// Most bytes of RAM, the stack among them.
+    pub ram: u32,
+    /// Whether it runs from the start, or waits for the supervisor's word.
+    pub start: bool,
+    /// The servers it may SEND to; everybody has `jefe`.
+    pub slots: Vec<Slot>,
+    /// Its notifications, by bit.
+    pub notifications: Vec<String>,
+    /// The hints that it may give.
+    pub notifies: Vec<Notify>,
+    /// Its interrupts.
+    pub interrupts: Vec<Interrupt>,
+    /// The registers it may touch.
+    pub uses: Vec<Peripheral>,
+    /// Values for the task alone.
+    pub config: toml::Table,
+}
+
+impl Task {
+    /// The mask of the notification called `name`.
+    #[must_use]
+    pub fn notification(&self, name: &str) -> Option<u32> {
+        let position = self.notifications.iter().position(|known| known == name)?;
+        Some(1 << position)
+    }
+
+    /// The task in the slot called `name`.
+    #[must_use]
+    pub fn slot(&self, name: &str) -> Option<TaskIndex> {
+        self.slots.iter().find(|slot| slot.name == name).map(|slot| slot.task)
+    }
+
+    /// The registers called `name` that the task may touch.
+    #[must_use]
+    pub fn peripheral(&self, name: &str) -> Option<&Peripheral> {
+        self.uses.iter().find(|peripheral| peripheral.name == name)
+    }
+}
+
+/// The image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// Its name.
+    pub name: String,
+    /// The compiler's target.
+    pub target: String,
+    /// The board.
+    pub board: String,
+    /// The chip's folder.
+    pub chip: PathBuf,
+    /// The kernel's crate.
+    pub kernel: String,
+    /// The kernel's features.
+    pub kernel_features: Vec<String>,
+    /// Who writes transfer rings.
+    pub gate: Gate,
+    /// How QMI refusals look.
+    pub dialect: Dialect,
+    /// The chip's memory.
+    pub memory: Vec<Memory>,
+    /// The chip's registers.
+    pub peripherals: Vec<Peripheral>,
+    /// The pools, by number.
+    pub pools: Vec<Pool>,
+    /// The tasks, most important first.
+    pub tasks: Vec<Task>,
+}
+
+impl App {
+    /// The number of the task called `name`.
+    #[must_use]
+    pub fn index(&self, name: &str) -> Option<TaskIndex> {
+        // The rules keep the number of tasks far below 2^16.
+        self.tasks.iter().position(|task| task.name == name).map(|index| TaskIndex(index as u16))
+    }
+
+    /// The task with this number.
+    ///
+    /// # Panics
+    /// When the number is not this image's.
+    #[must_use]
+    pub fn task(&self, index: TaskIndex) -> &Task {
+        &self.tasks[usize::from(index.0)]
+    }
+
+    /// Every task with its number.
+    pub fn indexed(&self) -> impl Iterator<Item = (TaskIndex, &Task)> {
+        self.tasks.iter().enumerate().map(|(index, task)| (TaskIndex(index as u16), task))
+    }
+
+    /// The pool called `name`.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// The chip's registers called `name`, whoever may touch them.
+    #[must_use]
+    pub fn peripheral(&self, name: &str) -> Option<&Peripheral> {
+        self.peripherals.iter().find(|peripheral| peripheral.name == name)
+    }
+
+    /// The tasks that `task` may SEND to, as a set of bits by number.
+    #[must_use]
+    pub fn send_mask(&self, task: TaskIndex) -> u32 {
+        self.task(task).slots.iter().fold(0, |mask, slot| mask | 1 << slot.task.0)
+    }
+
+    /// The bits that `from` may POST to `to`.
+    #[must_use]
+    pub fn post_bits(&self, from: TaskIndex, to: TaskIndex) -> u32 {
+        let notifies = self.task(from).notifies.iter().filter(|notify| notify.client == to);
+        notifies.fold(0, |mask, notify| mask | notify.bit.mask())
+    }
+
+    /// [`App::post_bits`] for all pairs: row = from, column = to.
+    #[must_use]
+    pub fn post_table(&self) -> Vec<Vec<u32>> {
+        let row = |from| self.indexed().map(|(to, _)| self.post_bits(from, to)).collect();
+        self.indexed().map(|(from, _)| row(from)).collect()
+    }
+
+    /// The tasks that share an edge of the graph with `task`, the supervisor
+    /// not counted: its death ends everything.
+    #[must_use]
+    pub fn neighbours(&self, task: TaskIndex) -> Vec<TaskIndex> {
+        let edge = |client: TaskIndex, server: TaskIndex| {
+            self.task(client).slots.iter().any(|slot| slot.task == server)
+        };
+        self.indexed()
+            .map(|(other, _)| other)
+            .filter(|&other| other != task && other.0 != 0 && task.0 != 0)
+            .filter(|&other| edge(task, other) || edge(other, task))
+            .collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! The files as they are written, before any rule but "no unknown key".
+//!
+//! Every value that a rule can be broken by carries its place in the file.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+pub(crate) type Text = Spanned<String>;
+
+/// `app.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct File {
+    pub(crate) name: Text,
+    pub(crate) target: String,
+    pub(crate) board: String,
+    pub(crate) chip: Text,
+    #[serde(default)]
+    pub(crate) gate: Gate,
+    #[serde(default)]
+    pub(crate) qmi: Qmi,
+    pub(crate) kernel: Kernel,
+    #[serde(default)]
+    pub(crate) shared: BTreeMap<Text, String>,
+    #[serde(default)]
+    pub(crate) pools: BTreeMap<Text, Pool>,
+    pub(crate) tasks: BTreeMap<Text, Task>,
+}
+
+/// Who writes the rings that the controller reads.
+#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Gate {
+    #[default]
+    Shadow,
+    Direct,
+}
+
+/// How the QMI service answers what it refuses.
+#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Dialect {
+    #[default]
+    Precise,
+    Upstream,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Qmi {
+    #[serde(default)]
+    pub(crate) dialect: Dialect,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kernel {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pool {
+    pub(crate) base: Spanned<u64>,
+    pub(crate) pages: Spanned<u32>,
+    pub(crate) owner: Text,
+    #[serde(default)]
+    pub(crate) readers: Vec<Text>,
+    #[serde(default)]
+    pub(crate) monitor: MonitorAccess,
+}
+
+#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MonitorAccess {
+    #[default]
+    None,
+    Read,
+    Write,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Task {
+    /// The crate.
+    pub(crate) name: Text,
+    pub(crate) priority: Spanned<u8>,
+    pub(crate) stacksize: Spanned<u32>,
+    pub(crate) max_sizes: MaxSizes,
+    #[serde(default)]
+    pub(crate) start: bool,
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    #[serde(default)]
+    pub(crate) uses: Vec<Text>,
+    #[serde(default)]
+    pub(crate) task_slots: Vec<Spanned<TaskSlot>>,
+    #[serde(default)]
+    pub(crate) notifications: Vec<Text>,
+    #[serde(default)]
+    pub(crate) notifies: Vec<Text>,
+    #[serde(default)]
+    pub(crate) interrupts: BTreeMap<Text, Text>,
+    #[serde(default)]
+    pub(crate) config: toml::Table,
+}
+
+/// `"iommu"`, or `{ controller = "xhci" }` when the slot goes by another name
+/// than the task in it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum TaskSlot {
+    Same(String),
+    Renamed(BTreeMap<String, String>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaxSizes {
+    pub(crate) flash: Spanned<u32>,
+    pub(crate) ram: Spanned<u32>,
+}
+
+/// `chip.toml`: peripherals.
+pub(crate) type ChipFile = BTreeMap<String, Peripheral>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peripheral {
+    pub(crate) address: u64,
+    pub(crate) size: u32,
+    #[serde(default)]
+    pub(crate) interrupts: BTreeMap<String, u16>,
+}
+
+/// `memory.toml`: what RAM and flash there is, by kind.
+pub(crate) type MemoryFile = BTreeMap<String, Vec<Memory>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Memory {
+    pub(crate) address: u64,
+    pub(crate) size: u64,
+}

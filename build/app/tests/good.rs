@@ -1,0 +1,128 @@
+//! The project's own app.toml, as the rest of the build reads it.
+
+use app::{App, Bit, Dialect, Gate, MonitorAccess, Owner, TaskIndex};
+use dsp_abi::{bell, mailbox, media};
+use std::path::Path;
+
+fn image() -> App {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app.toml");
+    App::load(&path).unwrap_or_else(|refusals| panic!("{refusals}"))
+}
+
+fn index(app: &App, name: &str) -> TaskIndex {
+    app.index(name).unwrap_or_else(|| panic!("no task {name}"))
+}
+
+#[test]
+fn index_order_is_priority_order_with_the_supervisor_first_and_idle_last() {
+    let app = image();
+    let names: Vec<&str> = app.tasks.iter().map(|task| task.name.as_str()).collect();
+    let expected = [
+        "jefe",
+        "iommu",
+        "dsp_link",
+        "xhci",
+        "usb_core",
+        "usb_audio",
+        "offload_broker",
+        "player",
+        "idle",
+    ];
+    assert_eq!(names, expected);
+    assert!(app.tasks.is_sorted_by_key(|task| task.priority));
+}
+
+#[test]
+fn send_masks_are_the_slots_and_everyone_has_the_supervisor() {
+    let app = image();
+    let mask = |name: &str| app.send_mask(index(&app, name));
+    let bit = |name: &str| 1 << index(&app, name).0;
+    assert_eq!(mask("jefe"), 0);
+    assert_eq!(mask("idle"), bit("jefe"));
+    assert_eq!(mask("xhci"), bit("jefe") | bit("iommu"));
+    assert_eq!(mask("player"), bit("jefe") | bit("offload_broker") | bit("usb_audio"));
+    assert_eq!(app.task(index(&app, "idle")).slot("jefe"), Some(TaskIndex(0)));
+}
+
+#[test]
+fn post_bits_go_up_the_edges_and_from_the_supervisor() {
+    let app = image();
+    let (xhci, core) = (index(&app, "xhci"), index(&app, "usb_core"));
+    assert_eq!(app.post_bits(xhci, core), Bit(0).mask());
+    assert_eq!(app.post_bits(core, xhci), 0);
+    let told = app.task(core).notification("peer_changed").unwrap();
+    assert_eq!(app.post_bits(TaskIndex(0), core), told);
+    let table = app.post_table();
+    assert_eq!(table[usize::from(xhci.0)][usize::from(core.0)], 1);
+    assert!(table.iter().flatten().all(|bits| bits.count_ones() <= 1));
+}
+
+#[test]
+fn neighbours_are_both_ends_of_each_edge() {
+    let app = image();
+    let of = |name: &str| -> Vec<&str> {
+        let neighbours = app.neighbours(index(&app, name));
+        neighbours.iter().map(|&task| app.task(task).name.as_str()).collect()
+    };
+    assert_eq!(of("xhci"), ["iommu", "usb_core", "offload_broker"]);
+    assert_eq!(of("dsp_link"), ["offload_broker"]);
+    assert!(of("jefe").is_empty() && of("idle").is_empty());
+}
+
+#[test]
+fn interrupts_have_the_numbers_that_both_cores_know() {
+    let app = image();
+    let number = |task: &str, name: &str| {
+        let interrupts = &app.task(index(&app, task)).interrupts;
+        interrupts.iter().find(|interrupt| interrupt.name == name).unwrap().intid.0
+    };
+    assert_eq!(number("xhci", "xhci0.primary"), bell::CONTROLLER0_PRIMARY);
+    assert_eq!(number("xhci", "gicv2m.gate0_to_app"), bell::GATE0_TO_APP);
+    assert_eq!(number("dsp_link", "gicv2m.mail_to_app"), bell::MAIL_TO_APP);
+    assert_eq!(number("iommu", "gicv2m.tlb_to_app"), bell::TLB_TO_APP);
+    assert_eq!(number("offload_broker", "gicv2m.notice"), bell::NOTICE);
+    assert_eq!(number("player", "gicv2m.player"), bell::PLAYER);
+    let chip = |peripheral: &str, name: &str| {
+        let interrupts = &app.peripheral(peripheral).unwrap().interrupts;
+        interrupts.iter().find(|(known, _)| known == name).unwrap().1.0
+    };
+    assert_eq!(chip("gicv2m", "mail_to_dsp"), bell::MAIL_TO_DSP);
+    assert_eq!(chip("gicv2m", "gate_to_dsp"), bell::GATE_TO_DSP);
+    assert_eq!(chip("gicv2m", "tlb_to_dsp"), bell::TLB_TO_DSP);
+    assert_eq!(chip("gicv2m", "gate1_to_app"), bell::GATE1_TO_APP);
+    assert_eq!(chip("xhci0", "dsp_first"), bell::CONTROLLER0_DSP);
+    assert_eq!(chip("xhci1", "primary"), bell::CONTROLLER1_PRIMARY);
+    assert_eq!(chip("xhci1", "dsp_first"), bell::CONTROLLER1_DSP);
+}
+
+#[test]
+fn no_message_has_the_number_of_a_wire() {
+    let app = image();
+    let wires: Vec<u16> =
+        app.peripheral("smmu").unwrap().interrupts.iter().map(|(_, id)| id.0).collect();
+    for name in ["gicv2m", "xhci0", "xhci1"] {
+        for (interrupt, intid) in &app.peripheral(name).unwrap().interrupts {
+            assert!(!wires.contains(&intid.0) && (80..106).contains(&intid.0), "{interrupt}");
+        }
+    }
+}
+
+#[test]
+fn pools_hold_what_their_layouts_need() {
+    let app = image();
+    let pages = |name: &str| app.pool(name).unwrap().pages;
+    assert!(pages("mailbox") > u32::from(mailbox::DSP_PAGE));
+    let minute = 60 * 48_000 * 2 * 4;
+    assert!(pages("media") * addr::PAGE >= media::PCM + minute);
+    assert_eq!(app.pool("media").unwrap().base.0 % (1 << 20), 0, "mapped by sections for the DSP");
+    assert_eq!(app.pool("answers").unwrap().owner, Owner::Monitor);
+    assert_eq!(app.pool("gate").unwrap().monitor, MonitorAccess::Read);
+    let numbers: Vec<u8> = app.pools.iter().map(|pool| pool.id.0).collect();
+    assert_eq!(numbers, (0..app.pools.len() as u8).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_image_is_of_the_stronger_class_and_says_what_it_means() {
+    let app = image();
+    assert_eq!((app.gate, app.dialect), (Gate::Shadow, Dialect::Precise));
+}
