@@ -20,7 +20,7 @@ impl Complaints {
 
     /// Notes that `node` is not what stands in `expected`.
     pub(crate) fn unlike<T>(&mut self, node: &Node, expected: impl Into<String>) -> Option<T> {
-        self.add(node.at, node.describe(), expected);
+        self.add(node.at, format!("found {}", node.describe()), expected);
         None
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn parse(text: &str) -> Result<(Node, bool), Complaint> {
     let node = parser.value()?;
     match parser.take() {
         (_, Token::End) => Ok((node, implicit_some)),
-        (at, token) => Err(Complaint::new(at, format!("{} too many", token.describe()), "the end")),
+        (at, token) => Err(Complaint::new(at, token.found(), "the end of the file")),
     }
 }
 
@@ -100,14 +100,14 @@ impl Parser {
     fn expect(&mut self, c: char) -> Result<(), Complaint> {
         match self.take() {
             (_, Token::Punct(found)) if found == c => Ok(()),
-            (at, token) => Err(Complaint::new(at, token.describe(), format!("`{c}`"))),
+            (at, token) => Err(Complaint::new(at, token.found(), format!("`{c}`"))),
         }
     }
 
     fn expect_word(&mut self, choices: &[&str]) -> Result<String, Complaint> {
         match self.take() {
             (_, Token::Word(word)) if choices.contains(&&*word) => Ok(word),
-            (at, token) => Err(Complaint::new(at, token.describe(), choices.join(" or "))),
+            (at, token) => Err(Complaint::new(at, token.found(), choices.join(" or "))),
         }
     }
 
@@ -152,7 +152,7 @@ impl Parser {
             Token::Word(word) => Kind::Word(word),
             Token::Punct('(') => self.body(None)?,
             Token::Punct('{') => self.map()?,
-            token => return Err(Complaint::new(at, token.describe(), "a value")),
+            token => return Err(Complaint::new(at, token.found(), "a value")),
         };
         self.depth -= 1;
         Ok(Node { at, kind })
@@ -168,7 +168,7 @@ impl Parser {
             if named {
                 let (at, key) = match self.take() {
                     (at, Token::Word(key)) => (at, key),
-                    (at, token) => return Err(Complaint::new(at, token.describe(), "a key")),
+                    (at, token) => return Err(Complaint::new(at, token.found(), "a key")),
                 };
                 self.expect(':')?;
                 entries.push(Entry { at, key, value: self.value()? });
@@ -203,7 +203,7 @@ impl Parser {
             Token::Punct(c) if *c == close => Ok(()),
             token => {
                 let expected = format!("`,` or `{close}`");
-                Err(Complaint::new(self.at(), token.describe(), expected))
+                Err(Complaint::new(self.at(), token.found(), expected))
             }
         }
     }

@@ -77,11 +77,6 @@ impl Reader {
     }
 
     fn doc(&mut self, node: &Node) -> Option<String> {
-        // Both `doc: "…"` and `doc: Some("…")` are in use.
-        let node = match &node.kind {
-            Kind::Text(_) => node,
-            _ => optional(node, self.implicit_some, "\"…\"", &mut self.complaints)?,
-        };
         text(node, "what the operation does, as a string", &mut self.complaints).map(Into::into)
     }
 
@@ -167,9 +162,8 @@ impl Reader {
         check_snake(name, at, &mut self.complaints);
         let keys = ["type", "read", "write", "max_len"];
         let fields = Fields::of(node, None, "a lease", &keys, &mut self.complaints)?;
-        let mut flag = |key| {
-            fields.get(key).is_some_and(|n| boolean(n, &mut self.complaints).unwrap_or(false))
-        };
+        let mut flag =
+            |key| fields.get(key).is_some_and(|n| boolean(n, &mut self.complaints) != Some(false));
         let (read, write) = (flag("read"), flag("write"));
         let max_len = match fields.get("max_len") {
             Some(node) => optional(node, self.implicit_some, "64", &mut self.complaints),

@@ -5,7 +5,7 @@
 //! nothing, and every operation has a way to say that its server died.
 
 use crate::fields::Complaints;
-use crate::model::{Encoding, ErrorType, Interface, Operation, Recv, Reply, Typed};
+use crate::model::{Interface, Operation, Recv, Reply, Typed};
 use crate::types::find_ident;
 
 /// First words of the names of operations that change something. Such an
@@ -120,10 +120,8 @@ fn check_leases(op: &Operation, complaints: &mut Complaints) {
             let message = format!("lease `{}` allows nothing", lease.name.text);
             complaints.add(lease.name.at, message, "`read: true`, `write: true` or both");
         }
-        if lease.max_len.is_some() && !lease.text.trim_start().starts_with('[')
-            || lease.max_len.is_some()
-                && matches!(syn::parse_str(&lease.text), Ok(syn::Type::Array(_)))
-        {
+        let slice = matches!(syn::parse_str(&lease.text), Ok(syn::Type::Slice(_)));
+        if lease.max_len.is_some() && !slice {
             let message = format!("`max_len` of lease `{}`, which is no slice", lease.name.text);
             complaints.add(lease.name.at, message, "`max_len` with a type `[T]` only");
         }
@@ -170,17 +168,9 @@ fn check_idempotent(op: &Operation, complaints: &mut Complaints) {
 }
 
 fn check_reply(op: &Operation, complaints: &mut Complaints) {
-    match &op.reply {
-        Reply::Simple(Typed { at, .. }) if op.idempotent.is_none() => {
-            let message = format!("`{}` cannot say that its server died", op.name.text);
-            complaints.add(*at, message, "`Result(…)`, or `idempotent: true`");
-        }
-        Reply::Result { err: ErrorType::Complex(error), .. }
-            if op.encoding == Encoding::Zerocopy && op.reply.value().recv != Recv::FromBytes =>
-        {
-            let message = "packed error with a reply that needs `recv`";
-            complaints.add(error.at, message, "`encoding: Hubpack`, or a `CLike` error");
-        }
-        _ => {}
+    let Reply::Simple(Typed { at, .. }) = op.reply else { return };
+    if op.idempotent.is_none() {
+        let message = format!("`{}` cannot say that its server died", op.name.text);
+        complaints.add(at, message, "`Result(…)`, or `idempotent: true`");
     }
 }

@@ -17,14 +17,14 @@ pub(crate) enum Token {
 }
 
 impl Token {
-    /// The token in the words of a message.
-    pub(crate) fn describe(&self) -> String {
+    /// The token, as what a message says was found.
+    pub(crate) fn found(&self) -> String {
         match self {
-            Self::Word(word) => format!("`{word}`"),
-            Self::Text(_) => "a string".into(),
-            Self::Number(number) => format!("number {number}"),
-            Self::Punct(c) => format!("`{c}`"),
-            Self::End => "end of file".into(),
+            Self::Word(word) => format!("found `{word}`"),
+            Self::Text(_) => "found a string".into(),
+            Self::Number(number) => format!("found number {number}"),
+            Self::Punct(c) => format!("found `{c}`"),
+            Self::End => "found the end of the file".into(),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Scanner {
             '"' => self.text(),
             'r' if matches!(self.peek(1), Some('"')) || self.raw_with_hashes() => self.raw_text(),
             'b' if matches!(self.peek(1), Some('"')) => {
-                Err(Complaint::new(at, "byte string", "a string"))
+                Err(Complaint::new(at, "found a byte string", "a string"))
             }
             '(' | ')' | '{' | '}' | '[' | ']' | ':' | ',' | '#' | '!' => {
                 self.bump();
@@ -128,7 +128,7 @@ impl Scanner {
             _ if c.is_ascii_digit() => self.number(),
             _ => Err(Complaint::new(
                 at,
-                format!("stray character `{}`", c.escape_default()),
+                format!("found `{}`", c.escape_default()),
                 "a word, a string, a number, a bracket or a comma",
             )),
         }
