@@ -9,11 +9,12 @@
 //!
 //! USB 2.0 section 9.6.3 to 9.6.6, USB 3.2 section 9.6.7.
 
-use crate::endpoint::{Companion, Endpoint, EndpointAddress};
+use crate::endpoint::{Companion, Endpoint, address_index};
 use crate::issue::{Issue, Rule};
 use crate::list::List;
 use crate::raw::{Chain, Raw, kind};
-use crate::standard::{AlternateNumber, Association, Header, Interface, InterfaceNumber, Speed};
+use crate::standard::{AlternateNumber, Association, Header, Interface, InterfaceNumber, is_super};
+use usb_types::{EndpointAddress, Speed};
 
 /// Most interfaces of a configuration. Composite devices have about ten; an
 /// interface with a number from here on is reported and left out.
@@ -101,6 +102,26 @@ impl<'a> Config<'a> {
     }
 }
 
+/// The descriptors between one interface descriptor and the next.
+#[derive(Copy, Clone, Debug)]
+pub struct Body<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Body<'a> {
+    /// All of them, standard and class-specific. A broken one ends them;
+    /// [`Settings`] has reported it.
+    pub fn descriptors(&self) -> impl Iterator<Item = Raw<'a>> + use<'a> {
+        Chain::new(self.bytes, self.offset).map_while(Result::ok)
+    }
+
+    /// The class-specific interface descriptors.
+    pub fn class_descriptors(&self) -> impl Iterator<Item = Raw<'a>> + use<'a> {
+        self.descriptors().filter(|raw| raw.kind() == kind::CLASS_INTERFACE)
+    }
+}
+
 /// An alternate setting: the interface descriptor and what follows it.
 #[derive(Copy, Clone, Debug)]
 pub struct Setting<'a> {
@@ -110,34 +131,29 @@ pub struct Setting<'a> {
     pub offset: usize,
     /// Its endpoints, corrected, in their order.
     pub endpoints: List<Endpoint, MAX_ENDPOINTS>,
-    body: &'a [u8],
-}
-
-impl<'a> Setting<'a> {
-    /// All descriptors up to the next interface, standard and class-specific.
-    /// A broken one ends them; [`Settings`] has reported it.
-    pub fn descriptors(&self) -> impl Iterator<Item = Raw<'a>> + use<'a> {
-        Chain::new(self.body, self.offset + Interface::LENGTH).map_while(Result::ok)
-    }
-
-    /// The class-specific interface descriptors.
-    pub fn class_descriptors(&self) -> impl Iterator<Item = Raw<'a>> + use<'a> {
-        self.descriptors().filter(|raw| raw.kind() == kind::CLASS_INTERFACE)
-    }
+    /// What follows the interface descriptor, endpoints included.
+    pub body: Body<'a>,
 }
 
 /// Where the walk is relative to interfaces.
-#[derive(Copy, Clone, Debug)]
-enum Place<'a> {
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Place {
     /// No interface was seen yet.
     Before,
-    /// In a setting that will be yielded; `endpoints` is the set of its
-    /// endpoints by [`EndpointAddress::index`].
-    In { setting: Setting<'a>, body_start: usize, endpoints: u32, companion_due: bool },
-    /// In a setting that was refused.
-    Skipping,
+    /// Behind an interface, taken or refused.
+    Inside,
     /// Behind the last descriptor.
     After,
+}
+
+/// A setting whose descriptors are being read.
+#[derive(Copy, Clone, Debug)]
+struct Building<'a> {
+    setting: Setting<'a>,
+    /// The set of its endpoints, by [`address_index`].
+    endpoints: u32,
+    /// A SuperSpeed endpoint came last and its companion has not.
+    companion_due: bool,
 }
 
 /// The alternate settings of a configuration, in their order. Issues about a
@@ -146,7 +162,8 @@ enum Place<'a> {
 pub struct Settings<'a> {
     config: Config<'a>,
     chain: Chain<'a>,
-    place: Place<'a>,
+    place: Place,
+    building: Option<Building<'a>>,
     pending: List<Issue, MAX_PENDING>,
     reported: usize,
     ready: Option<Setting<'a>>,
@@ -162,6 +179,7 @@ impl<'a> Settings<'a> {
             config: *config,
             chain: Chain::new(config.bytes, 0),
             place: Place::Before,
+            building: None,
             pending: List::new(),
             reported: 0,
             ready: None,
@@ -185,7 +203,7 @@ impl<'a> Settings<'a> {
 
     /// Ends the setting being built, whose body ends at `end`.
     fn close(&mut self, end: usize) {
-        let Place::In { mut setting, body_start, companion_due, .. } = self.place else {
+        let Some(Building { mut setting, companion_due, .. }) = self.building.take() else {
             return;
         };
         if companion_due {
@@ -196,13 +214,12 @@ impl<'a> Settings<'a> {
             let found = setting.endpoints.len() as u32;
             self.report(Issue::new(Rule::EndpointCount, setting.offset, found));
         }
-        setting.body = self.config.bytes.get(body_start..end).unwrap_or(&[]);
+        setting.body.bytes = self.config.bytes.get(setting.body.offset..end).unwrap_or(&[]);
         self.ready = Some(setting);
-        self.place = Place::Skipping;
     }
 
     fn open(&mut self, raw: &Raw<'a>) {
-        self.place = Place::Skipping;
+        self.place = Place::Inside;
         let interface = match Interface::parse(raw) {
             Ok(interface) => interface,
             Err(issue) => return self.report(issue),
@@ -220,12 +237,16 @@ impl<'a> Settings<'a> {
             return self.report(raw.issue(Rule::DuplicateAlternate, alternate.into()));
         }
         *seen |= 1 << alternate;
-        self.place = Place::In {
-            setting: Setting { interface, offset: raw.offset(), endpoints: List::new(), body: &[] },
-            body_start: raw.offset() + raw.bytes().len(),
+        self.building = Some(Building {
+            setting: Setting {
+                interface,
+                offset: raw.offset(),
+                endpoints: List::new(),
+                body: Body { bytes: &[], offset: raw.offset() + raw.bytes().len() },
+            },
             endpoints: 0,
             companion_due: false,
-        };
+        });
     }
 
     fn endpoint(&mut self, raw: &Raw<'a>) {
@@ -233,12 +254,12 @@ impl<'a> Settings<'a> {
             Ok(parsed) => parsed,
             Err(issue) => return self.report(issue),
         };
-        let Place::In { setting, endpoints, companion_due, .. } = &mut self.place else {
+        let Some(Building { setting, endpoints, companion_due }) = &mut self.building else {
             return;
         };
         let missing = *companion_due;
-        *companion_due = self.config.speed.is_super();
-        let index = endpoint.address.index();
+        *companion_due = is_super(self.config.speed);
+        let index = address_index(endpoint.address);
         let duplicate = *endpoints & 1 << index != 0;
         *endpoints |= 1 << index;
         let number = setting.interface.number();
@@ -253,17 +274,17 @@ impl<'a> Settings<'a> {
         }
         fixes.iter().for_each(|&fix| self.report(fix));
         if duplicate {
-            return self.report(raw.issue(Rule::DuplicateEndpoint, endpoint.address.raw().into()));
+            return self.report(raw.issue(Rule::DuplicateEndpoint, endpoint.address.0.into()));
         }
         self.claim(raw, endpoint.address, number);
     }
 
     /// Notes which interface an address belongs to.
     fn claim(&mut self, raw: &Raw<'a>, address: EndpointAddress, number: InterfaceNumber) {
-        if let Some(owner) = self.owners.get_mut(address.index()) {
+        if let Some(owner) = self.owners.get_mut(address_index(address)) {
             match owner {
                 Some(owner) if *owner != number => {
-                    self.report(raw.issue(Rule::SharedEndpoint, address.raw().into()));
+                    self.report(raw.issue(Rule::SharedEndpoint, address.0.into()));
                 }
                 owner => *owner = Some(number),
             }
@@ -271,7 +292,7 @@ impl<'a> Settings<'a> {
     }
 
     fn companion(&mut self, raw: &Raw<'a>) {
-        let Place::In { setting, companion_due, .. } = &mut self.place else {
+        let Some(Building { setting, companion_due, .. }) = &mut self.building else {
             return;
         };
         let due = core::mem::take(companion_due);
@@ -296,11 +317,10 @@ impl<'a> Settings<'a> {
                         self.report(issue);
                     }
                 }
-                kind::ENDPOINT => match self.place {
-                    Place::Before => self.report(raw.issue(Rule::EndpointOrphan, 0)),
-                    Place::In { .. } => self.endpoint(&raw),
-                    Place::Skipping | Place::After => {}
-                },
+                kind::ENDPOINT if self.place == Place::Before => {
+                    self.report(raw.issue(Rule::EndpointOrphan, 0));
+                }
+                kind::ENDPOINT => self.endpoint(&raw),
                 kind::COMPANION => self.companion(&raw),
                 _ => {}
             },
@@ -334,7 +354,7 @@ impl<'a> Iterator for Settings<'a> {
             if let Some(setting) = self.ready.take() {
                 return Some(Ok(setting));
             }
-            if matches!(self.place, Place::After) {
+            if self.place == Place::After {
                 return None;
             }
             self.step();
@@ -384,9 +404,9 @@ mod tests {
         );
         let config = Config::parse(&blob, Speed::Full).unwrap();
         let setting = config.setting(InterfaceNumber(0), AlternateNumber(1)).unwrap();
-        let addresses: Vec<u8> = setting.endpoints.iter().map(|e| e.address.raw()).collect();
+        let addresses: Vec<u8> = setting.endpoints.iter().map(|e| e.address.0).collect();
         assert_eq!(addresses, [1, 0x81]);
-        let class: Vec<usize> = setting.class_descriptors().map(|raw| raw.offset()).collect();
+        let class: Vec<usize> = setting.body.class_descriptors().map(|raw| raw.offset()).collect();
         assert_eq!(class, [18]);
         assert!(rules(&blob, Speed::Full).is_empty());
     }

@@ -9,55 +9,15 @@
 use crate::issue::{Issue, Rule};
 use crate::list::List;
 use crate::raw::{Raw, kind};
-use crate::standard::Speed;
+use usb_types::{EndpointAddress, Speed};
 
 /// Most corrections one endpoint can need: address, interval, size, size bits.
 pub const MAX_FIXES: usize = 4;
 
-/// `bEndpointAddress`, reserved bits cleared: direction and number.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EndpointAddress(u8);
-
-impl EndpointAddress {
-    /// The address `raw` without its reserved bits; `None` for endpoint zero.
-    #[must_use]
-    pub const fn new(raw: u8) -> Option<Self> {
-        if raw & 0x0f == 0 { None } else { Some(Self(raw & 0x8f)) }
-    }
-
-    /// The byte on the wire.
-    #[must_use]
-    pub const fn raw(self) -> u8 {
-        self.0
-    }
-
-    /// Endpoint number, 1 to 15.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self.0 & 0x0f
-    }
-
-    /// Which way its data goes.
-    #[must_use]
-    pub const fn direction(self) -> Direction {
-        if self.0 & 0x80 == 0 { Direction::Out } else { Direction::In }
-    }
-
-    /// A number below 32 that is this address's own.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        (self.number() | (self.0 & 0x80) >> 3) as usize
-    }
-}
-
-/// Which way data goes, seen from the host.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Host to device: playback.
-    #[default]
-    Out,
-    /// Device to host: capture.
-    In,
+/// A number below 32 that is this address's own; reserved bits do not count.
+#[must_use]
+pub const fn address_index(address: EndpointAddress) -> usize {
+    (address.number() | (address.0 & 0x80) >> 3) as usize
 }
 
 /// `bmAttributes` bits 1:0.
@@ -126,7 +86,7 @@ impl Companion {
 }
 
 /// An endpoint descriptor, corrected.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// `bEndpointAddress`.
     pub address: EndpointAddress,
@@ -142,6 +102,21 @@ pub struct Endpoint {
     pub companion: Option<Companion>,
     /// `bLength` as the device sent it, for the QMI form.
     length: u8,
+}
+
+impl Default for Endpoint {
+    /// An unused place of a table.
+    fn default() -> Self {
+        Self {
+            address: EndpointAddress(0),
+            attributes: 0,
+            max_packet: 0,
+            interval: 0,
+            audio: None,
+            companion: None,
+            length: 0,
+        }
+    }
 }
 
 /// The two bytes that Audio 1.0 appends to an endpoint descriptor.
@@ -163,14 +138,16 @@ impl Endpoint {
     /// [`Rule::WrongType`], [`Rule::TooShort`] or [`Rule::EndpointZero`].
     pub fn parse(raw: &Raw<'_>, speed: Speed) -> Result<(Self, List<Issue, MAX_FIXES>), Issue> {
         let f: &[u8; Self::LENGTH] = raw.fields(kind::ENDPOINT)?;
-        let address =
-            EndpointAddress::new(f[2]).ok_or(raw.issue(Rule::EndpointZero, f[2].into()))?;
+        let address = EndpointAddress(f[2] & 0x8f);
+        if address.number() == 0 {
+            return Err(raw.issue(Rule::EndpointZero, f[2].into()));
+        }
         let mut fixes = List::new();
         let mut fixed = |rule, value: u32| {
             // Four rules, each at most once, for MAX_FIXES places.
             let _ = fixes.push(raw.issue(rule, value));
         };
-        if address.raw() != f[2] {
+        if address.0 != f[2] {
             fixed(Rule::EndpointReservedBits, f[2].into());
         }
         let mut endpoint = Self {
@@ -276,7 +253,7 @@ impl Endpoint {
         [
             self.length,
             kind::ENDPOINT,
-            self.address.raw(),
+            self.address.0,
             self.attributes,
             low,
             high,
@@ -366,7 +343,7 @@ mod tests {
     #[test]
     fn an_endpoint_needs_at_most_max_fixes() {
         let (endpoint, fixes) = parse(&[7, 5, 0xf1, 1, 0xff, 0xff, 0], Speed::High);
-        assert_eq!(endpoint.address.raw(), 0x81);
+        assert_eq!(endpoint.address.0, 0x81);
         assert_eq!((endpoint.packet_bytes(), endpoint.packets_per_interval()), (1024, 3));
         assert_eq!(
             rules(&fixes),
@@ -407,10 +384,9 @@ mod tests {
     fn address_indices_are_distinct_and_below_32() {
         let mut seen = 0u32;
         for raw in (1..16).chain(0x81..0x90) {
-            let index = EndpointAddress::new(raw).unwrap().index();
+            let index = address_index(EndpointAddress(raw));
             assert_eq!(seen & 1 << index, 0);
             seen |= 1 << index;
         }
-        assert_eq!(EndpointAddress::new(0x80), None);
     }
 }

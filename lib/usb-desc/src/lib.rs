@@ -24,15 +24,14 @@ mod raw;
 mod standard;
 pub mod uac;
 
-pub use config::{Config, MAX_ENDPOINTS, MAX_INTERFACES, MAX_SETTINGS, Setting, Settings};
+pub use config::{Body, Config, MAX_ENDPOINTS, MAX_INTERFACES, MAX_SETTINGS, Setting, Settings};
 pub use endpoint::{
-    AudioFields, Companion, Direction, Endpoint, EndpointAddress, MAX_FIXES, Synchronisation,
-    Transfer, Usage,
+    AudioFields, Companion, Endpoint, MAX_FIXES, Synchronisation, Transfer, Usage, address_index,
 };
 pub use hub::{Hub, MAX_HUB_PORTS};
 pub use issue::{Effect, Issue, Rule};
 pub use list::List;
 pub use raw::{Chain, Raw, kind};
 pub use standard::{
-    AlternateNumber, Association, Device, Header, Interface, InterfaceNumber, Speed,
+    AlternateNumber, Association, Device, Header, Interface, InterfaceNumber, is_super, unit_us,
 };

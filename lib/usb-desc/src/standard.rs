@@ -6,38 +6,22 @@
 
 use crate::issue::{Issue, Rule};
 use crate::raw::{Raw, kind};
+use usb_types::Speed;
 
-/// How fast a device runs. The order is the order of speed.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Speed {
-    /// 1.5 Mb/s.
-    Low,
-    /// 12 Mb/s.
-    Full,
-    /// 480 Mb/s.
-    High,
-    /// 5 Gb/s.
-    Super,
-    /// 10 Gb/s and more.
-    SuperPlus,
+/// Microseconds in the unit that the bus schedules by: a frame at low and full
+/// speed, a microframe above (USB 2.0 section 8.4.3).
+#[must_use]
+pub const fn unit_us(speed: Speed) -> u32 {
+    match speed {
+        Speed::Low | Speed::Full => 1000,
+        Speed::High | Speed::Super | Speed::SuperPlus => 125,
+    }
 }
 
-impl Speed {
-    /// Microseconds in the unit that the bus schedules by: a frame at low and
-    /// full speed, a microframe above (USB 2.0 section 8.4.3).
-    #[must_use]
-    pub const fn unit_us(self) -> u32 {
-        match self {
-            Self::Low | Self::Full => 1000,
-            Self::High | Self::Super | Self::SuperPlus => 125,
-        }
-    }
-
-    /// Whether SuperSpeed rules apply: companions, `2^n` packet size 0.
-    #[must_use]
-    pub const fn is_super(self) -> bool {
-        matches!(self, Self::Super | Self::SuperPlus)
-    }
+/// Whether SuperSpeed rules apply: companions, an exponent for packet size 0.
+#[must_use]
+pub const fn is_super(speed: Speed) -> bool {
+    matches!(speed, Speed::Super | Speed::SuperPlus)
 }
 
 /// `bInterfaceNumber`.
