@@ -22,6 +22,9 @@ pub use board::AtomicU32;
 #[cfg(not(target_os = "none"))]
 pub use host::{AtomicU32, Instance, Static};
 
+/// Derives [`Count`](trait@Count) for an enum.
+pub use idol_derive::Count;
+
 /// An event type whose occurrences are counted, one counter per variant.
 pub trait Count {
     /// The counters: a struct with a field per variant, named like it.
