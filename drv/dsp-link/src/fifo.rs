@@ -1,0 +1,63 @@
+//! A first-in first-out queue of fixed capacity.
+
+/// Up to `N` values, oldest first.
+#[derive(Debug)]
+pub struct Fifo<T, const N: usize> {
+    places: [Option<T>; N],
+    first: usize,
+    len: usize,
+}
+
+impl<T, const N: usize> Fifo<T, N> {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self { places: [const { None }; N], first: 0, len: 0 }
+    }
+
+    /// Adds a value, or hands it back when the queue is full.
+    pub fn push(&mut self, value: T) -> Result<(), T> {
+        if self.len == N {
+            return Err(value);
+        }
+        self.places[(self.first + self.len) % N] = Some(value);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Takes the oldest value.
+    pub fn pop(&mut self) -> Option<T> {
+        let value = self.places[self.first].take()?;
+        self.first = (self.first + 1) % N;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Values in the queue.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl<T, const N: usize> Default for Fifo<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fifo;
+
+    #[test]
+    fn values_come_out_in_order_and_the_one_too_many_comes_back() {
+        let mut fifo = Fifo::<u8, 2>::new();
+        for round in 0..5 {
+            assert_eq!(fifo.pop(), None);
+            assert_eq!(fifo.push(round), Ok(()));
+            assert_eq!(fifo.push(round + 1), Ok(()));
+            assert_eq!(fifo.push(9), Err(9));
+            assert_eq!((fifo.pop(), fifo.len()), (Some(round), 1));
+            assert_eq!(fifo.pop(), Some(round + 1));
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The mailbox: one ring of datagrams each way, in pages that both sides see.
+//!
+//! Layout and rules are `dsp_abi::mailbox`'s. This side writes its page only:
+//! the outgoing ring, and how far it has read the incoming one. Everything on
+//! the other page is hostile: it is copied once, and the copy is checked. What
+//! makes no sense is counted and never followed; a head that claims more
+//! datagrams than a ring holds closes the ring until it makes sense again.
+//!
+//! Not here: what is in a datagram (`router`).
+
+use core::mem::offset_of;
+
+use dma::Offset;
+use dsp_abi::mailbox::{APP_PAGE, DATAGRAM, DSP_PAGE, Header, SLOTS, slot};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Bytes in front of a datagram in its slot: length and a reserved word.
+const SLOT_HEADER: u32 = 8;
+
+/// The mailbox's memory: `dma::Pool`, or a test's.
+pub trait Memory {
+    /// Copies out of the memory.
+    fn read(&self, at: Offset, into: &mut [u8]);
+    /// Copies into the memory.
+    fn write(&self, at: Offset, from: &[u8]);
+    /// Orders earlier writes before later ones.
+    fn publish(&self);
+    /// Orders earlier reads before later ones.
+    fn acquire(&self);
+}
+
+impl Memory for &dma::Pool {
+    fn read(&self, at: Offset, into: &mut [u8]) {
+        dma::Pool::read(self, at, into);
+    }
+
+    fn write(&self, at: Offset, from: &[u8]) {
+        dma::Pool::write(self, at, from);
+    }
+
+    fn publish(&self) {
+        dma::publish();
+    }
+
+    fn acquire(&self) {
+        dma::acquire();
+    }
+}
+
+/// What looking at the other side's page showed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing new.
+    None,
+    /// The other side's present life was seen for the first time; both rings
+    /// start anew.
+    Seen,
+    /// Both sides know each other: datagrams go.
+    CameUp,
+    /// The other side is gone or has begun a new life: all that was in the
+    /// rings is void.
+    Lost,
+}
+
+/// Why nothing was sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The other side is not up.
+    Down,
+    /// The ring is full.
+    Full,
+    /// More bytes than a slot holds.
+    TooLong,
+}
+
+/// One look into the incoming ring.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Nothing there.
+    Empty,
+    /// A datagram of this many bytes.
+    Datagram(usize),
+    /// A slot whose length cannot be; it was skipped.
+    BadLength(u32),
+    /// The other side's head is further ahead than its ring is long.
+    BadHead(u32),
+}
+
+/// This side of the mailbox.
+#[derive(Debug)]
+pub struct Mailbox<M> {
+    memory: M,
+    ours: Header,
+    /// Both sides have seen each other's present life.
+    up: bool,
+}
+
+const HEAD: Offset = offset_of!(Header, head) as Offset;
+const TAIL: Offset = offset_of!(Header, tail) as Offset;
+const EPOCH: Offset = offset_of!(Header, epoch) as Offset;
+const SEEN: Offset = offset_of!(Header, seen) as Offset;
+
+fn page(page: u16) -> Offset {
+    u32::from(page) * addr::PAGE
+}
+
+impl<M: Memory> Mailbox<M> {
+    /// Takes the mailbox over: nothing is in either ring, and the other side
+    /// has to see life `epoch`, which is not 0, before anything goes.
+    pub fn new(memory: M, epoch: u32) -> Self {
+        assert!(epoch != 0, "epoch 0 says that this side is not up");
+        let mailbox = Self { memory, ours: Header { epoch, ..Header::default() }, up: false };
+        // The old life's head and tail must not be read as the new one's.
+        mailbox.set(EPOCH, 0);
+        mailbox.set(HEAD, 0);
+        mailbox.set(TAIL, 0);
+        mailbox.set(SEEN, 0);
+        mailbox.set(EPOCH, epoch);
+        mailbox
+    }
+
+    /// Looks at the other side's page. To be called on each bell until it says
+    /// [`Change::None`], before anything is sent or received; after any other
+    /// answer the bell must be rung, so that the other side looks as well.
+    pub fn look(&mut self) -> Change {
+        let theirs = self.theirs();
+        if theirs.epoch != self.ours.seen {
+            // Once the other side reads that it was seen, it trusts head and tail.
+            self.ours.head = 0;
+            self.ours.tail = 0;
+            self.ours.seen = theirs.epoch;
+            self.set(SEEN, 0);
+            self.set(HEAD, 0);
+            self.set(TAIL, 0);
+            self.set(SEEN, theirs.epoch);
+            return if core::mem::take(&mut self.up) { Change::Lost } else { Change::Seen };
+        }
+        let up = theirs.epoch != 0 && theirs.seen == self.ours.epoch;
+        match (core::mem::replace(&mut self.up, up), up) {
+            (false, true) => {
+                // What the other side wrote before it saw us is read after this.
+                self.memory.acquire();
+                Change::CameUp
+            }
+            (true, false) => Change::Lost,
+            _ => Change::None,
+        }
+    }
+
+    /// Whether datagrams can go either way.
+    pub const fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Datagrams that can be sent now.
+    pub fn room(&self) -> u32 {
+        if self.up { SLOTS - self.unread(self.theirs().tail) } else { 0 }
+    }
+
+    /// Puts a datagram into the outgoing ring. The bell is the caller's.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send(&mut self, datagram: &[u8]) -> Result<(), SendError> {
+        if datagram.len() > DATAGRAM {
+            return Err(SendError::TooLong);
+        }
+        if !self.up {
+            return Err(SendError::Down);
+        }
+        if self.room() == 0 {
+            return Err(SendError::Full);
+        }
+        // The slot's old datagram was read out before the tail moved past it.
+        self.memory.acquire();
+        let at = page(APP_PAGE) + slot(self.ours.head);
+        // Not above DATAGRAM.
+        let length = datagram.len() as u32;
+        self.memory.write(at, [length, 0].as_bytes());
+        self.memory.write(at + SLOT_HEADER, datagram);
+        self.memory.publish();
+        self.ours.head = self.ours.head.wrapping_add(1);
+        self.set(HEAD, self.ours.head);
+        Ok(())
+    }
+
+    /// Copies the next datagram out of the incoming ring.
+    pub fn receive(&mut self, into: &mut [u8; DATAGRAM]) -> Received {
+        if !self.up {
+            return Received::Empty;
+        }
+        let theirs = self.theirs();
+        let waiting = theirs.head.wrapping_sub(self.ours.tail);
+        if waiting == 0 || theirs.epoch != self.ours.seen {
+            return Received::Empty;
+        }
+        if waiting > SLOTS {
+            return Received::BadHead(waiting);
+        }
+        self.memory.acquire();
+        let at = page(DSP_PAGE) + slot(self.ours.tail);
+        let mut length = 0_u32;
+        self.memory.read(at, length.as_mut_bytes());
+        let bytes = into.get_mut(..length as usize);
+        let received = match bytes {
+            Some(bytes) => {
+                self.memory.read(at + SLOT_HEADER, bytes);
+                Received::Datagram(length as usize)
+            }
+            None => Received::BadLength(length),
+        };
+        // The slot is the other side's again only after it was read.
+        self.memory.acquire();
+        self.ours.tail = self.ours.tail.wrapping_add(1);
+        self.set(TAIL, self.ours.tail);
+        received
+    }
+
+    /// Whether something that can be received waits in the incoming ring.
+    pub fn waiting(&self) -> bool {
+        let theirs = self.theirs();
+        let waiting = theirs.head.wrapping_sub(self.ours.tail);
+        self.up && theirs.epoch == self.ours.seen && (1..=SLOTS).contains(&waiting)
+    }
+
+    /// Datagrams of ours that the other side has not read, if it says it has
+    /// read up to `tail`. A tail that cannot be means a full ring: nothing of
+    /// ours is overwritten on the word of one that lies.
+    fn unread(&self, tail: u32) -> u32 {
+        self.ours.head.wrapping_sub(tail).min(SLOTS)
+    }
+
+    fn theirs(&self) -> Header {
+        let mut header = Header::new_zeroed();
+        self.memory.read(page(DSP_PAGE), header.as_mut_bytes());
+        header
+    }
+
+    /// Writes one word of our header, ordered before all that comes after.
+    fn set(&self, word: Offset, value: u32) {
+        self.memory.write(page(APP_PAGE) + word, &value.to_le_bytes());
+        self.memory.publish();
+    }
+}
