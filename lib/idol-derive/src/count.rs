@@ -71,3 +71,31 @@ fn is_skipped(variant: &Variant) -> Result<bool> {
     }
     Ok(skipped)
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::derive;
+
+    #[test]
+    fn only_enums_are_counted() {
+        let refusal = derive(&parse_quote!(
+            struct S;
+        ))
+        .expect_err("no variants to count");
+        assert_eq!(refusal.to_string(), "Count: expected an enum");
+    }
+
+    #[test]
+    fn misspelt_skip_is_refused() {
+        let refusal = derive(&parse_quote!(
+            enum E {
+                #[count(skipp)]
+                A,
+            }
+        ))
+        .expect_err("misspelt");
+        assert_eq!(refusal.to_string(), "expected `skip`");
+    }
+}

@@ -91,3 +91,83 @@ fn death_variant<'v>(
         Error::new_spanned(&input.ident, message)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::{DeriveInput, parse_quote};
+
+    use super::derive;
+
+    fn refusal(input: &DeriveInput) -> String {
+        derive(input).expect_err("it breaks a rule").to_string()
+    }
+
+    #[test]
+    fn error_without_server_death_is_refused() {
+        let message = refusal(&parse_quote!(
+            enum E {
+                TooMuch = 1,
+            }
+        ));
+        assert_eq!(message, "IdolError: no variant carries #[idol(server_death)]");
+    }
+
+    #[test]
+    fn error_with_two_server_deaths_is_refused() {
+        let message = refusal(&parse_quote! {
+            enum E { #[idol(server_death)] A = 1, #[idol(server_death)] B }
+        });
+        assert_eq!(message, "IdolError: more than one server-death variant");
+    }
+
+    #[test]
+    fn server_death_with_fields_is_refused() {
+        let message = refusal(&parse_quote!(
+            enum E {
+                #[idol(server_death)]
+                Died(u8),
+            }
+        ));
+        assert_eq!(message, "IdolError: the server-death variant has no fields");
+    }
+
+    #[test]
+    fn misspelt_server_death_is_refused() {
+        let message = refusal(&parse_quote!(
+            enum E {
+                #[idol(serverdeath)]
+                Died = 1,
+            }
+        ));
+        assert_eq!(message, "expected `server_death`");
+    }
+
+    #[test]
+    fn error_is_an_enum_without_generics() {
+        let message = refusal(&parse_quote!(
+            struct E;
+        ));
+        assert_eq!(message, "IdolError: expected an enum");
+        let message = refusal(&parse_quote!(
+            enum E<T> {
+                #[idol(server_death)]
+                A,
+                B(T),
+            }
+        ));
+        assert_eq!(message, "IdolError: expected no generics");
+    }
+
+    #[test]
+    fn error_with_fields_gets_no_code() {
+        let input = parse_quote!(
+            enum E {
+                #[idol(server_death)]
+                Died,
+                Excess(u8),
+            }
+        );
+        let derived = derive(&input).expect("in order").to_string();
+        assert!(derived.contains("SERVER_DEATH") && !derived.contains("CLikeError"));
+    }
+}

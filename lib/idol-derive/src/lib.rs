@@ -17,7 +17,24 @@ use syn::{DeriveInput, parse_macro_input};
 /// client gets when the server died before it answered. An enum without any
 /// fields also becomes a response code: it gets `From<E> for u32` and `u16`,
 /// and `TryFrom<u32>`; its values must lie in 1 to 65535, since 0 says that
-/// all went well.
+/// all went well:
+///
+/// ```compile_fail,E0080
+/// #[derive(Copy, Clone, idol_derive::IdolError)]
+/// enum Trouble {
+///     #[idol(server_death)]
+///     Died,
+/// }
+/// ```
+///
+/// ```
+/// #[derive(Copy, Clone, idol_derive::IdolError)]
+/// enum Trouble {
+///     #[idol(server_death)]
+///     Died = 1,
+/// }
+/// assert_eq!(u32::from(Trouble::Died), 1);
+/// ```
 #[proc_macro_derive(IdolError, attributes(idol))]
 pub fn derive_idol_error(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
