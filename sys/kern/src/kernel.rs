@@ -40,10 +40,11 @@ impl Kernel {
         Self { tasks, ready: 0, next_deadline: None, halted: false }
     }
 
-    /// Gives the task table back.
+    /// Gives the task table back; the kernel runs nothing any more.
     #[must_use]
-    pub fn into_tasks(self) -> &'static mut [Task] {
-        self.tasks
+    pub fn take_tasks(&mut self) -> &'static mut [Task] {
+        self.halt();
+        core::mem::take(&mut self.tasks)
     }
 
     /// Begins the first incarnation of `index`; only before anything ran.
