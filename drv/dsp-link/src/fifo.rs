@@ -2,7 +2,7 @@
 
 /// Up to `N` values, oldest first.
 #[derive(Debug)]
-pub struct Fifo<T, const N: usize> {
+pub(crate) struct Fifo<T, const N: usize> {
     places: [Option<T>; N],
     first: usize,
     len: usize,
@@ -10,12 +10,12 @@ pub struct Fifo<T, const N: usize> {
 
 impl<T, const N: usize> Fifo<T, N> {
     /// An empty queue.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { places: [const { None }; N], first: 0, len: 0 }
     }
 
     /// Adds a value, or hands it back when the queue is full.
-    pub fn push(&mut self, value: T) -> Result<(), T> {
+    pub(crate) fn push(&mut self, value: T) -> Result<(), T> {
         if self.len == N {
             return Err(value);
         }
@@ -25,22 +25,11 @@ impl<T, const N: usize> Fifo<T, N> {
     }
 
     /// Takes the oldest value.
-    pub fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let value = self.places[self.first].take()?;
         self.first = (self.first + 1) % N;
         self.len -= 1;
         Some(value)
-    }
-
-    /// Values in the queue.
-    pub const fn len(&self) -> usize {
-        self.len
-    }
-}
-
-impl<T, const N: usize> Default for Fifo<T, N> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -56,7 +45,7 @@ mod tests {
             assert_eq!(fifo.push(round), Ok(()));
             assert_eq!(fifo.push(round + 1), Ok(()));
             assert_eq!(fifo.push(9), Err(9));
-            assert_eq!((fifo.pop(), fifo.len()), (Some(round), 1));
+            assert_eq!(fifo.pop(), Some(round));
             assert_eq!(fifo.pop(), Some(round + 1));
         }
     }

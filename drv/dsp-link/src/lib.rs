@@ -13,7 +13,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-pub mod fifo;
+mod fifo;
 pub mod ring;
 pub mod router;
 mod server;
