@@ -122,6 +122,14 @@ rules! {
     AudioTotalLength = "audio_total_length", Noted, "the audio header's wTotalLength is not the sum of its descriptors";
     /// Units and terminals have the fields of their subtype.
     UnitShort = "unit_short", Skipped, "a unit or terminal is shorter than its subtype needs";
+    /// Unit and terminal ids are not 0 and not used twice.
+    UnitId = "unit_id", Noted, "the id of a unit or terminal is 0 or used twice";
+    /// A unit's sources are other units and terminals of its function.
+    UnitSource = "unit_source", Noted, "a source id is the unit's own or names nothing";
+    /// A terminal type has a class in its high byte.
+    TerminalType = "terminal_type", Noted, "wTerminalType is in no class of terminal types";
+    /// An input terminal has a channel, and no more than a packet can carry.
+    TerminalChannels = "terminal_channels", Noted, "bNrChannels of an input terminal is 0 or beyond any packet";
     /// A feature unit has `bControlSize` of at least 1.
     FeatureControlSize = "feature_control_size", Skipped, "bControlSize is 0";
     /// At most `MAX_STREAM_CONTROLS` feature units on the way of a stream.
@@ -158,6 +166,8 @@ rules! {
     DataNotIsochronous = "data_not_isochronous", Skipped, "the data endpoint is not isochronous";
     /// The data endpoint can carry a packet.
     DataPacketZero = "data_packet_zero", Skipped, "the data endpoint's wMaxPacketSize is 0";
+    /// The data endpoint can carry a frame.
+    DataPacketSmall = "data_packet_small", Skipped, "the data endpoint's packets hold no whole frame";
     /// The second endpoint fits the first one's synchronisation.
     SyncEndpoint = "sync_endpoint", Skipped, "the second endpoint is no valid synchronisation endpoint";
     /// Feedback is explicit (implicit feedback comes later).

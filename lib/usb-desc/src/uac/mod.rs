@@ -21,7 +21,7 @@ mod units;
 use crate::config::{Body, Config, Setting};
 use crate::issue::{Issue, Rule};
 use crate::list::List;
-use crate::standard::InterfaceNumber;
+use crate::standard::{Association, InterfaceNumber};
 use usb_types::Direction;
 
 pub use stream::{
@@ -86,6 +86,14 @@ struct Function<'a> {
     body: Body<'a>,
 }
 
+/// The control interfaces of a configuration.
+#[derive(Copy, Clone, Debug, Default)]
+struct Functions<'a> {
+    readable: [Option<Function<'a>>; MAX_FUNCTIONS],
+    /// A control interface of another version was refused.
+    refused: bool,
+}
+
 /// The streams of a configuration, and the alternates that carry them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audio {
@@ -99,11 +107,11 @@ impl Audio {
     /// Reads the audio functions of `config`, reporting each broken rule, the
     /// ones of the standard descriptors included, to `report`.
     pub fn parse(config: &Config<'_>, report: &mut dyn FnMut(Issue)) -> Self {
-        let mut functions = [None; MAX_FUNCTIONS];
+        let mut functions = Functions::default();
         for setting in config.settings() {
             match setting {
                 Ok(setting) if is_control(&setting) => {
-                    find_function(config, &setting, &mut functions, report);
+                    functions.find(config, &setting, report);
                 }
                 Ok(_) => {}
                 Err(issue) => report(issue),
@@ -139,12 +147,11 @@ impl Audio {
     fn add(
         &mut self,
         setting: &Setting<'_>,
-        functions: &[Option<Function<'_>>],
+        functions: &Functions<'_>,
         report: &mut dyn FnMut(Issue),
     ) {
         let number = setting.interface.number();
-        let claimed =
-            functions.iter().flatten().find(|function| function.claims & 1 << number.0 != 0);
+        let claimed = functions.readable.iter().flatten().find(|f| f.claims & 1 << number.0 != 0);
         let version = Version::of_protocol(setting.interface.protocol());
         let function = match (version, claimed) {
             (Version::Uac1, Some(function)) => function,
@@ -155,10 +162,11 @@ impl Audio {
                     number.0.into(),
                 ));
             }
-            // Without a 1.0 function around it, the refusal of its control
-            // interface has said all.
-            (Version::Uac2 | Version::Uac3, None) => return,
-            (version, Some(_)) => return report(unsupported(version, setting.offset)),
+            // The refusal of the control interface has said all. A 1.0 header
+            // may claim this interface all the same: the one of a MIDI
+            // function often names the first streaming interface there is.
+            _ if functions.refused => return,
+            _ => return report(unsupported(version, setting.offset)),
         };
         let Some(mut alternate) = uac1::alternate(setting, report) else {
             return;
@@ -238,36 +246,35 @@ fn unsupported(version: Version, offset: usize) -> Issue {
     }
 }
 
-/// Reads the control interface of `setting` into `functions`.
-fn find_function<'a>(
-    config: &Config<'a>,
-    setting: &Setting<'a>,
-    functions: &mut [Option<Function<'a>>; MAX_FUNCTIONS],
-    report: &mut dyn FnMut(Issue),
-) {
-    let number = setting.interface.number();
-    let protocol = setting.interface.protocol();
-    match Version::of_protocol(protocol) {
-        Version::Uac1 => {
-            if protocol != codes::PROTOCOL_1 {
-                report(Issue::new(Rule::AudioProtocol, setting.offset, protocol.into()));
-            }
+impl<'a> Functions<'a> {
+    /// Reads the control interface of `setting`.
+    fn find(&mut self, config: &Config<'a>, setting: &Setting<'a>, report: &mut dyn FnMut(Issue)) {
+        let interface = setting.interface.number();
+        let protocol = setting.interface.protocol();
+        let version = Version::of_protocol(protocol);
+        if version != Version::Uac1 {
+            self.refused = true;
+            return report(match config.association(interface) {
+                Some(association) if version == Version::Uac3 && is_badd(&association) => {
+                    Issue::new(Rule::BaddNotSupported, setting.offset, association.subclass.into())
+                }
+                _ => unsupported(version, setting.offset),
+            });
         }
-        Version::Uac3
-            if config.association(number).is_some_and(|association| {
-                (codes::BADD_FIRST..=codes::BADD_LAST).contains(&association.subclass)
-            }) =>
-        {
-            let rule = Rule::BaddNotSupported;
-            return report(Issue::new(rule, setting.offset, protocol.into()));
+        if protocol != codes::PROTOCOL_1 {
+            report(Issue::new(Rule::AudioProtocol, setting.offset, protocol.into()));
         }
-        version => return report(unsupported(version, setting.offset)),
+        let Some(claims) = uac1::header(setting, report) else {
+            return;
+        };
+        units::check(setting.body, report);
+        match self.readable.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(Function { interface, claims, body: setting.body }),
+            None => report(Issue::new(Rule::TooManyFunctions, setting.offset, interface.0.into())),
+        }
     }
-    let Some(claims) = uac1::header(setting, report) else {
-        return;
-    };
-    match functions.iter_mut().find(|place| place.is_none()) {
-        Some(place) => *place = Some(Function { interface: number, claims, body: setting.body }),
-        None => report(Issue::new(Rule::TooManyFunctions, setting.offset, number.0.into())),
-    }
+}
+
+fn is_badd(association: &Association) -> bool {
+    (codes::BADD_FIRST..=codes::BADD_LAST).contains(&association.subclass)
 }

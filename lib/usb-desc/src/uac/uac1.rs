@@ -81,6 +81,9 @@ fn read(setting: &Setting<'_>, report: &mut dyn FnMut(Issue)) -> Result<Alternat
         ..Alternate::default()
     };
     read_format(&format, u16::from_le_bytes([tag_low, tag_high]), &mut alternate, report)?;
+    if data.interval_bytes() < alternate.frame_bytes().into() {
+        return Err(at(Rule::DataPacketSmall, data.interval_bytes()));
+    }
     alternate.sync = sync::endpoint(&setting.endpoints, data.address.direction())
         .map_err(|rule| at(rule, setting.endpoints.get(1).map_or(0, |e| e.address.0.into())))?;
     alternate.controls = endpoint_controls(setting, report);

@@ -11,6 +11,10 @@ use crate::raw::Raw;
 use crate::uac::codes;
 use crate::uac::stream::{FeatureControls, MAX_STREAM_CONTROLS};
 
+/// Most channels a terminal can mean: what a full-speed packet of 1023 bytes
+/// carries of the slowest, narrowest sound there is, 8 kHz of 8 bits.
+const MAX_TERMINAL_CHANNELS: u8 = 127;
+
 /// A set of unit and terminal ids.
 #[derive(Copy, Clone, Default, PartialEq, Eq)]
 struct Ids([u128; 2]);
@@ -69,6 +73,37 @@ fn close(mut ids: Ids, step: impl Fn(&mut Ids)) -> Ids {
         step(&mut ids);
         if ids == before {
             return ids;
+        }
+    }
+}
+
+/// Reports what is wrong with the units and terminals of `body`, none of which
+/// keeps a stream from playing.
+pub(super) fn check(body: Body<'_>, report: &mut dyn FnMut(Issue)) {
+    let mut seen = Ids::default();
+    let subtypes = codes::INPUT_TERMINAL..=codes::EXTENSION_UNIT;
+    for raw in body.class_descriptors() {
+        let Some(subtype) = raw.subtype().filter(|subtype| subtypes.contains(subtype)) else {
+            continue;
+        };
+        let Some(unit) = Unit::read(&raw) else {
+            report(raw.issue(Rule::UnitShort, subtype.into()));
+            continue;
+        };
+        if unit.id == 0 || seen.contains(unit.id) {
+            report(raw.issue(Rule::UnitId, unit.id.into()));
+        }
+        seen.insert(unit.id);
+        let named = |source: u8| units(body).any(|other| other.id == source);
+        if let Some(&source) = unit.sources.iter().find(|&&id| id == unit.id || !named(id)) {
+            report(raw.issue(Rule::UnitSource, source.into()));
+        }
+        if let Some(found) = unit.terminal_type.filter(|found| found >> 8 == 0) {
+            report(raw.issue(Rule::TerminalType, found.into()));
+        }
+        let channels = raw.bytes().get(7).copied().unwrap_or(0);
+        if subtype == codes::INPUT_TERMINAL && !(1..=MAX_TERMINAL_CHANNELS).contains(&channels) {
+            report(raw.issue(Rule::TerminalChannels, channels.into()));
         }
     }
 }
