@@ -1,1 +1,64 @@
-fn main() {}
+//! The one command line of the project: `cargo xtask`.
+//!
+//! One module per subcommand; here is only what they share: the exit codes and
+//! where the project lies. Colours and progress appear on a terminal only.
+
+mod graph;
+mod idl;
+mod qmi;
+mod style;
+mod test;
+
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Something was played wrong, or a rule is broken.
+const WRONG: u8 = 1;
+/// The input, or the command itself, makes no sense. `clap` uses it as well.
+const BAD_INPUT: u8 = 2;
+/// Something that this machine should have is missing.
+const MISSING: u8 = 3;
+
+/// Sotto: USB audio that plays while the application core sleeps
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    max_term_width = 100,
+    after_help = "Exit codes:\n  0  all is as it should be\n  1  played wrong, or a rule is \
+                  broken\n  2  bad input or usage\n  3  something is missing on this machine"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check formatting and lints, the image and the interfaces, and run every test
+    Test(test::Test),
+    /// Show who may send and hint to whom, and why no task can wait for itself
+    Graph(graph::Graph),
+    /// Check interface descriptions
+    #[command(subcommand)]
+    Idl(idl::Idl),
+    /// Decode and encode messages of the QMI service
+    #[command(subcommand)]
+    Qmi(qmi::Qmi),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Test(test) => test.run(),
+        Command::Graph(graph) => graph.run(),
+        Command::Idl(idl) => idl.run(),
+        Command::Qmi(qmi) => qmi.run(),
+    }
+}
+
+/// The folder that holds `app.toml`.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
