@@ -1,1 +1,203 @@
 //! The DSP program: QMI client, isochronous scheduler, PCM source.
+//!
+//! It offers the port service, through which the broker's backend tells it to
+//! play; it then asks the broker's QMI service for the stream, writes packets
+//! into the rings that the answer names, and gives the stream back at its end.
+//! It never starts by itself. It is trusted by nobody: the monitor checks what
+//! it publishes, and the application core what it says.
+//!
+//! Upstream's contract with the peer is P1 to P7 of `docs/deviations.md`.
+
+#![no_std]
+
+pub mod core;
+mod job;
+mod mail;
+pub mod pacing;
+pub mod stream;
+
+use crate::core::{Core, answer};
+use dsp_abi::mailbox::{APP_NODE, DATAGRAM};
+use dsp_abi::monitor::Call;
+use dsp_abi::port;
+use job::Job;
+use qmi::qrtr::{Address, Control, Frame, FrameKind, Node, Server};
+use qmi::{Event, StreamIndication, StreamResponse, Txn};
+use zerocopy::FromBytes;
+
+/// Streams at once; one more start is answered `Busy`.
+const JOBS: usize = 4;
+
+/// Runs the program.
+pub fn main(core: &impl Core) -> ! {
+    let mut program = Program::new();
+    loop {
+        program.step(core);
+        program.wait(core);
+    }
+}
+
+/// The program's state.
+#[derive(Debug)]
+pub struct Program {
+    /// HELLO and NEW_SERVER went out.
+    announced: bool,
+    /// Where the QMI service is, when it is.
+    broker: Option<Address>,
+    jobs: [Option<Job>; JOBS],
+    /// A start that found no place and must be told so.
+    turned_away: Option<(Address, port::Message)>,
+    next_txn: u16,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Program {
+    /// A program that knows nobody yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            announced: false,
+            broker: None,
+            jobs: [const { None }; JOBS],
+            turned_away: None,
+            next_txn: 1,
+        }
+    }
+
+    /// Takes what came in and goes as far as it can without waiting.
+    pub fn step(&mut self, core: &impl Core) {
+        let mut buffer = [0; DATAGRAM];
+        while let Some((frame, payload)) = mail::receive(core, &mut buffer) {
+            self.datagram(&frame, payload);
+        }
+        if !self.announced {
+            self.announced = announce(core);
+        }
+        if let Some((to, message)) = self.turned_away
+            && job::report(core, to, &message, port::Kind::Done, port::Ending::Busy).is_ok()
+        {
+            self.turned_away = None;
+        }
+        let now = now(core);
+        for place in &mut self.jobs {
+            if let Some(job) = place {
+                job.step(core, now, self.broker, &mut self.next_txn);
+                if job.is_over() {
+                    *place = None;
+                }
+            }
+        }
+    }
+
+    /// Sleeps until something happens or the earliest deadline has come.
+    fn wait(&self, core: &impl Core) {
+        let deadline = self.jobs.iter().flatten().filter_map(Job::deadline).min();
+        let until = deadline.unwrap_or(u64::MAX);
+        core.call(Call::Wait, [until as u32, (until >> 32) as u32, 0, 0, 0]);
+    }
+
+    fn datagram(&mut self, frame: &Frame, payload: &[u8]) {
+        if frame.from.node != Node(APP_NODE) {
+            return;
+        }
+        if frame.kind != FrameKind::Data {
+            if let Ok(control) = Control::decode(frame.kind, payload) {
+                self.control(control);
+            }
+        } else if frame.to.port == mail::PORT_SERVICE {
+            // A start comes from the broker alone: whoever else is on that
+            // core is behind it in the graph and cannot reach the link.
+            if let Ok(message) = port::Message::read_from_bytes(payload) {
+                self.port_message(frame.from, &message);
+            }
+        } else if frame.to.port == mail::QMI_PORT && Some(frame.from) == self.broker {
+            if let Ok((txn, response)) = StreamResponse::decode(payload) {
+                self.response(txn, &response);
+            } else if let Ok((_, indication)) = StreamIndication::decode(payload) {
+                self.indication(&indication);
+            }
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Hello => self.announced = false,
+            Control::NewServer(Server { service, at, .. })
+                if service == qmi::SERVICE && self.broker != Some(at) =>
+            {
+                self.lose_broker();
+                self.broker = Some(at);
+            }
+            Control::DelServer(Server { service, at, .. })
+                if service == qmi::SERVICE && self.broker == Some(at) =>
+            {
+                self.lose_broker();
+            }
+            Control::Bye(node) if node == Node(APP_NODE) => {
+                self.lose_broker();
+                self.announced = false;
+            }
+            Control::DelClient(client) if Some(client) == self.broker => self.lose_broker(),
+            _ => {}
+        }
+    }
+
+    /// A lost service makes every address invalid (P6), and nobody is left who
+    /// would want to hear of it.
+    fn lose_broker(&mut self) {
+        self.broker = None;
+        self.jobs = [const { None }; JOBS];
+        self.turned_away = None;
+    }
+
+    fn port_message(&mut self, from: Address, message: &port::Message) {
+        let running = |job: &&mut Job| job.is(from, message.cookie);
+        if message.kind == port::Kind::Stop as u32 {
+            if let Some(job) = self.jobs.iter_mut().flatten().find(running) {
+                job.stop(port::Ending::Stopped);
+            }
+        } else if message.kind == port::Kind::Start as u32
+            && self.jobs.iter_mut().flatten().find(running).is_none()
+        {
+            match self.jobs.iter_mut().find(|place| place.is_none()) {
+                Some(place) => *place = Some(Job::new(from, message)),
+                None => self.turned_away = Some((from, *message)),
+            }
+        }
+    }
+
+    fn response(&mut self, txn: Txn, response: &StreamResponse) {
+        for job in self.jobs.iter_mut().flatten() {
+            job.response(txn, response);
+        }
+    }
+
+    fn indication(&mut self, indication: &StreamIndication) {
+        if indication.dev_event == Event::DISCONNECT {
+            for job in self.jobs.iter_mut().flatten() {
+                job.disconnected(indication.slot_id);
+            }
+        }
+    }
+}
+
+/// Says that this node and its port service are there; whether that went out.
+fn announce(core: &impl Core) -> bool {
+    let server = Server {
+        service: port::SERVICE,
+        instance: port::INSTANCE,
+        at: mail::here(mail::PORT_SERVICE),
+    };
+    mail::control(core, &Control::Hello).is_ok()
+        && mail::control(core, &Control::NewServer(server)).is_ok()
+}
+
+fn now(core: &impl Core) -> u64 {
+    let [low, high, _] = answer(core.call(Call::Now, [0; 5])).unwrap_or_default();
+    u64::from(low) | u64::from(high) << 32
+}

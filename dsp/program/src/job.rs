@@ -1,0 +1,250 @@
+//! A job: one start of the port service, from the request to the report.
+//!
+//! ```text
+//! Requesting -> Settling -> Running -> Disabling -> Reporting -> over
+//!      \______________________________________________^ (refused)
+//! ```
+
+use crate::core::{Core, Denied};
+use crate::mail::{self, QMI_PORT};
+use crate::stream::{Counters, Playing};
+use dsp_abi::port::{self, Ending, Kind};
+use qmi::qrtr::Address;
+use qmi::{Status, StreamRequest, StreamResponse, Token, Txn};
+use zerocopy::IntoBytes;
+
+/// How long a response may take. A broker that takes a device through its
+/// alternate settings needs tens of milliseconds.
+const RESPONSE_NS: u64 = 5_000_000_000;
+/// Between response and first packet: two frames, so that everything the
+/// response speaks of is in force on the bus (DESIGN, "Handover").
+const SETTLE_NS: u64 = 2_000_000;
+
+#[derive(Debug)]
+enum Phase {
+    /// The enable request has to go out, or its answer is waited for.
+    Requesting(Option<Sent>),
+    /// Granted; the stream starts at this time, set at the next step.
+    Granted(StreamResponse),
+    Settling {
+        until: u64,
+    },
+    Running,
+    /// The disable request has to go out, or its answer is waited for.
+    Disabling {
+        sent: Option<Sent>,
+        ending: Ending,
+    },
+    /// The report has to go out.
+    Reporting(Ending),
+    Over,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Sent {
+    txn: Txn,
+    deadline: u64,
+}
+
+/// One start, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Who asked.
+    from: Address,
+    start: port::Message,
+    phase: Phase,
+    playing: Option<Playing>,
+    slot: Option<u32>,
+    /// The port service's `Started` still has to go out.
+    tell_started: bool,
+}
+
+impl Job {
+    pub(crate) fn new(from: Address, start: &port::Message) -> Self {
+        let sensible = start.frames != 0 && start.rate != 0 && start.channels != 0;
+        let phase =
+            if sensible { Phase::Requesting(None) } else { Phase::Reporting(Ending::BadStart) };
+        Self { from, start: *start, phase, playing: None, slot: None, tell_started: false }
+    }
+
+    /// Whether this is the job that `from` calls `cookie`.
+    pub(crate) fn is(&self, from: Address, cookie: u32) -> bool {
+        self.from == from && self.start.cookie == cookie
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// When the job wants to be stepped if nothing else happens.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Requesting(Some(sent)) | Phase::Disabling { sent: Some(sent), .. } => {
+                Some(sent.deadline)
+            }
+            Phase::Granted(_) => Some(0),
+            Phase::Settling { until } => Some(*until),
+            // What could not be sent goes out when the mailbox has room, and a
+            // running stream is driven by its events.
+            _ => None,
+        }
+    }
+
+    /// The job shall end.
+    pub(crate) fn stop(&mut self, ending: Ending) {
+        self.phase = match self.phase {
+            // Nothing was asked for yet.
+            Phase::Requesting(None) => Phase::Reporting(ending),
+            // The request may have been granted, so what it granted goes back.
+            Phase::Requesting(Some(_))
+            | Phase::Granted(_)
+            | Phase::Settling { .. }
+            | Phase::Running => Phase::Disabling { sent: None, ending },
+            Phase::Disabling { .. } | Phase::Reporting(_) | Phase::Over => return,
+        };
+    }
+
+    /// The device in `slot` goes: stop queueing, and give the stream back (P5).
+    pub(crate) fn disconnected(&mut self, slot: u32) {
+        if self.slot == Some(slot) {
+            self.stop(Ending::Revoked);
+        }
+    }
+
+    pub(crate) fn response(&mut self, txn: Txn, response: &StreamResponse) {
+        match self.phase {
+            Phase::Requesting(Some(sent)) if sent.txn == txn => {
+                if response.status == Some(Status::SUCCESS) {
+                    self.slot = response.slot_id;
+                    self.phase = Phase::Granted(*response);
+                } else {
+                    self.phase = Phase::Reporting(Ending::Refused);
+                }
+            }
+            // However the broker answers a disable, the stream is no longer ours.
+            Phase::Disabling { sent: Some(sent), ending } if sent.txn == txn => {
+                self.phase = Phase::Reporting(ending);
+            }
+            _ => {}
+        }
+    }
+
+    /// Goes as far as it can.
+    pub(crate) fn step(
+        &mut self,
+        core: &impl Core,
+        now: u64,
+        broker: Option<Address>,
+        next_txn: &mut u16,
+    ) {
+        let mut txn = || {
+            let txn = Txn(*next_txn);
+            *next_txn = next_txn.checked_add(1).unwrap_or(1);
+            txn
+        };
+        match self.phase {
+            Phase::Requesting(None) => {
+                if let Some(sent) = self.request(core, now, broker, true, &mut txn) {
+                    self.phase = Phase::Requesting(Some(sent));
+                }
+            }
+            Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
+            Phase::Granted(response) => match Playing::new(core, &self.start, &response) {
+                Ok(playing) => {
+                    let frames = 2 * playing.cadence().period_ns();
+                    self.playing = Some(playing);
+                    self.phase = Phase::Settling { until: now + frames.max(SETTLE_NS) };
+                }
+                Err(_) => self.stop(Ending::Refused),
+            },
+            Phase::Settling { until } if now >= until => {
+                self.phase = Phase::Running;
+                self.tell_started = true;
+                self.run(core);
+            }
+            Phase::Running => self.run(core),
+            Phase::Disabling { sent: None, ending } => {
+                if let Some(sent) = self.request(core, now, broker, false, &mut txn) {
+                    self.phase = Phase::Disabling { sent: Some(sent), ending };
+                }
+            }
+            Phase::Disabling { sent: Some(sent), ending } if now >= sent.deadline => {
+                self.phase = Phase::Reporting(ending);
+            }
+            Phase::Reporting(ending) => {
+                let message = self.report_message();
+                if report(core, self.from, &message, Kind::Done, ending).is_ok() {
+                    self.phase = Phase::Over;
+                }
+            }
+            _ => {}
+        }
+        if self.tell_started
+            && report(core, self.from, &self.start, Kind::Started, Ending::Played).is_ok()
+        {
+            self.tell_started = false;
+        }
+    }
+
+    fn run(&mut self, core: &impl Core) {
+        let Some(playing) = &mut self.playing else {
+            return;
+        };
+        match playing.events(core).and_then(|()| playing.fill(core)) {
+            Ok(()) if playing.is_over() => self.stop(Ending::Played),
+            Ok(()) => {}
+            Err(_) => self.stop(Ending::Revoked),
+        }
+    }
+
+    fn request(
+        &self,
+        core: &impl Core,
+        now: u64,
+        broker: Option<Address>,
+        enable: bool,
+        txn: &mut impl FnMut() -> Txn,
+    ) -> Option<Sent> {
+        let to = broker?;
+        let request = StreamRequest {
+            enable: u8::from(enable),
+            usb_token: Token(self.start.token),
+            // The handler wants these on disable too (B2).
+            audio_format: Some(self.start.format),
+            number_of_ch: Some(self.start.channels),
+            bit_rate: Some(self.start.rate),
+            xfer_buff_size: Some(self.start.buffer_bytes),
+            service_interval: Some(self.start.interval_us).filter(|&us| us != 0),
+        };
+        let txn = txn();
+        let mut bytes = [0; 64];
+        let len = request.encode(txn, &mut bytes).expect("a request has at most 53 bytes");
+        match mail::send(core, QMI_PORT, to, &bytes[..len]) {
+            Ok(()) => Some(Sent { txn, deadline: now + RESPONSE_NS }),
+            // The mail event brings us back here.
+            Err(_) => None,
+        }
+    }
+
+    fn report_message(&self) -> port::Message {
+        let Counters { underruns, missed, .. } =
+            self.playing.as_ref().map(|playing| playing.counters).unwrap_or_default();
+        port::Message {
+            played: self.playing.as_ref().map_or(0, Playing::played),
+            underruns: underruns.wrapping_add(missed),
+            ..self.start
+        }
+    }
+}
+
+/// Sends a record of the port service.
+pub(crate) fn report(
+    core: &impl Core,
+    to: Address,
+    message: &port::Message,
+    kind: Kind,
+    ending: Ending,
+) -> Result<(), Denied> {
+    let message = port::Message { kind: kind as u32, result: ending as u32, ..*message };
+    mail::send(core, mail::PORT_SERVICE, to, message.as_bytes())
+}
