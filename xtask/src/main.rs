@@ -8,6 +8,7 @@ mod idl;
 mod qmi;
 mod style;
 mod test;
+mod usb;
 
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,9 @@ enum Command {
     /// Decode and encode messages of the QMI service
     #[command(subcommand)]
     Qmi(qmi::Qmi),
+    /// Describe USB descriptors
+    #[command(subcommand)]
+    Usb(usb::Usb),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Graph(graph) => graph.run(),
         Command::Idl(idl) => idl.run(),
         Command::Qmi(qmi) => qmi.run(),
+        Command::Usb(usb) => usb.run(),
     }
 }
 
