@@ -13,7 +13,6 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-mod fifo;
 pub mod ring;
 pub mod router;
 mod server;

@@ -12,9 +12,8 @@
 use abi::TaskId;
 use dsp_abi::mailbox::{APP_NODE, DATAGRAM, DSP_NODE};
 use dsp_link_api::{Address, DspLinkError, Event, MAX_PAYLOAD, Status};
+use fifo::Fifo;
 use qmi::qrtr::{self, BROADCAST, CONTROL_PORT, Control, Frame, FrameKind, Node, Port, Server};
-
-use crate::fifo::Fifo;
 
 /// Tasks that can use the link: the broker, and whoever debugs it.
 const CLIENTS: usize = 4;
