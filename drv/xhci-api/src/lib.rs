@@ -70,7 +70,7 @@ pub const CHANGE_CONNECT: u8 = 1 << 0;
 pub const CHANGE_RESET: u8 = 1 << 4;
 
 /// An endpoint to be configured (fields of the endpoint context, 6.2.3).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct EndpointSpec {
     /// Device context index, 2 to 31.
@@ -98,7 +98,12 @@ pub enum Completed {
     /// Nothing more to say.
     Done,
     /// The slot that was enabled.
-    Slot(SlotHandle),
+    Slot {
+        /// Its handle.
+        slot: SlotHandle,
+        /// Its number as the controller knows it, which a peer is told.
+        number: u8,
+    },
     /// A control transfer moved this many bytes; take IN data with `take_data`.
     Transferred(u16),
 }
