@@ -11,16 +11,14 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use abi::{FaultInfo, FaultSource, Sysnum, TaskState};
-use addr::{Peer, Phys};
 use corosensei::Yielder;
 use kern::arch::{SavedRegisters, SavedState};
 use kern::{Kernel, KernelPanic, TaskIndex};
-use seam::{Barrier, Machine, MonitorCall, Registers, Width};
+use seam::Registers;
 
-use crate::board::{Board, BusError, By, Core, Core1Death, MonitorAnswer};
+use crate::board::{Board, BusError, By, Core, Core1Death};
 use crate::engine::Outcome;
 use crate::image::{Access, Image};
-use crate::panic::Inside;
 use crate::places;
 use crate::platform::HostPlatform;
 use crate::record::Record;
@@ -102,7 +100,7 @@ pub(crate) struct Hub<B: Board> {
     points: Cell<u64>,
     /// How each coroutine suspends itself.
     pub(crate) yielders: Vec<Cell<*const Yielder<(), ()>>>,
-    instances: RefCell<Vec<Vec<Instance>>>,
+    pub(crate) instances: RefCell<Vec<Vec<Instance>>>,
 }
 
 impl<B: Board> Hub<B> {
@@ -200,7 +198,7 @@ impl<B: Board> Hub<B> {
         self.horizon.set(self.horizon.get().min(to));
     }
 
-    fn by(&self) -> By {
+    pub(crate) fn by(&self) -> By {
         match self.running.get() {
             Running::Task(task) => {
                 By { core: Core::Application, task: Some(task), now: self.clock0.get() }
@@ -211,7 +209,7 @@ impl<B: Board> Hub<B> {
 
     /// Lets the engine go on. Comes back when it is this coroutine's turn; of a
     /// dead one it never is.
-    fn suspend(&self) {
+    pub(crate) fn suspend(&self) {
         let yielder = self.yielders[self.position(self.running.get())].get();
         // SAFETY: the root of the running coroutine put its yielder there, it
         // lives on that coroutine's stack, and we are on that stack. Running
@@ -227,7 +225,7 @@ impl<B: Board> Hub<B> {
 
     /// Reaches a point: time passes, what is due happens, and the coroutine
     /// goes on when nothing else has to come first.
-    fn point(&self, cost: u64) {
+    pub(crate) fn point(&self, cost: u64) {
         let running = self.running.get();
         let jitter = self.board.borrow_mut().random() % (self.image.costs.jitter + 1);
         let clock = match running {
@@ -294,7 +292,7 @@ impl<B: Board> Hub<B> {
 
     /// After something that may have changed the world: lets the engine look if
     /// it has to.
-    fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let (event, attention) = {
             let mut board = self.board.borrow_mut();
             (board.next_event(), board.wants_attention())
@@ -308,7 +306,7 @@ impl<B: Board> Hub<B> {
     }
 
     /// Faults the running coroutine for an access.
-    fn refuse(&self, fault: FaultInfo, death: Core1Death) -> ! {
+    pub(crate) fn refuse(&self, fault: FaultInfo, death: Core1Death) -> ! {
         match self.running.get() {
             Running::Task(task) => {
                 self.enter(|kernel, platform| kernel.fault(platform, task, fault));
@@ -325,7 +323,7 @@ impl<B: Board> Hub<B> {
     }
 
     /// Refuses an access that the image does not give the running task.
-    fn check_access(&self, at: u64, len: usize, allowed: impl Fn(Access) -> bool) {
+    pub(crate) fn check_access(&self, at: u64, len: usize, allowed: impl Fn(Access) -> bool) {
         let inside = match self.running.get() {
             Running::Core1 => false,
             Running::Task(task) => self.image.tasks[task.get()].memory.iter().any(|span| {
@@ -343,7 +341,11 @@ impl<B: Board> Hub<B> {
     }
 
     /// Makes an access, and faults who made it when the bus does.
-    fn access<R>(&self, at: u64, access: impl FnOnce(&mut B, By) -> Result<R, BusError>) -> R {
+    pub(crate) fn access<R>(
+        &self,
+        at: u64,
+        access: impl FnOnce(&mut B, By) -> Result<R, BusError>,
+    ) -> R {
         let by = self.by();
         let result = access(&mut self.board.borrow_mut(), by);
         match result {
@@ -361,12 +363,12 @@ impl<B: Board> Hub<B> {
         }
     }
 
-    fn dma_cost(&self, bytes: usize) -> u64 {
+    pub(crate) fn dma_cost(&self, bytes: usize) -> u64 {
         self.image.costs.dma * (bytes as u64).div_ceil(64).max(1)
     }
 
     /// A system call of `task`, up to its return.
-    fn kernel_call(&self, task: TaskIndex, registers: &mut Registers) {
+    pub(crate) fn kernel_call(&self, task: TaskIndex, registers: &mut Registers) {
         self.point(self.image.costs.syscall);
         let save = SavedState::from_registers(*registers);
         let number = save.number();
@@ -409,162 +411,9 @@ impl<B: Board> Hub<B> {
         }
         self.suspend_for_ever()
     }
-}
 
-/// Whether a panic unwinds: what destructors ask of the machine is ignored.
-fn unwinding() -> bool {
-    std::thread::panicking()
-}
-
-impl<B: Board> Machine for Hub<B> {
-    unsafe fn syscall(&self, registers: &mut Registers) {
-        if unwinding() {
-            *registers = [0; 8];
-            return;
-        }
-        let _inside = Inside::enter();
-        match self.running.get() {
-            Running::Task(task) => self.kernel_call(task, registers),
-            Running::Core1 => self.refuse(FaultInfo::IllegalInstruction, Core1Death::Illegal),
-        }
-    }
-
-    fn mmio_read(&self, address: u64, width: Width) -> u32 {
-        if unwinding() {
-            return 0;
-        }
-        let _inside = Inside::enter();
-        self.check_access(address, width as usize, |access| access == Access::Device);
-        self.point(self.image.costs.mmio);
-        self.access(address, |board, by| board.mmio_read(by, Phys(address), width))
-    }
-
-    fn mmio_write(&self, address: u64, width: Width, value: u32) {
-        if unwinding() {
-            return;
-        }
-        let _inside = Inside::enter();
-        self.check_access(address, width as usize, |access| access == Access::Device);
-        self.point(self.image.costs.mmio);
-        self.access(address, |board, by| board.mmio_write(by, Phys(address), width, value));
-    }
-
-    fn dma_read(&self, address: u64, into: &mut [u8]) {
-        if unwinding() {
-            return;
-        }
-        let _inside = Inside::enter();
-        self.check_access(address, into.len(), |access| access != Access::Device);
-        self.point(self.dma_cost(into.len()));
-        self.access(address, |board, by| board.dma_read(by, Phys(address), into));
-    }
-
-    fn dma_write(&self, address: u64, from: &[u8]) {
-        if unwinding() {
-            return;
-        }
-        let _inside = Inside::enter();
-        self.check_access(address, from.len(), |access| access == Access::Dma);
-        self.point(self.dma_cost(from.len()));
-        self.access(address, |board, by| board.dma_write(by, Phys(address), from));
-    }
-
-    fn barrier(&self, kind: Barrier) {
-        if unwinding() {
-            return;
-        }
-        let _inside = Inside::enter();
-        self.point(self.image.costs.barrier);
-        let by = self.by();
-        self.board.borrow_mut().barrier(by, kind);
-        self.settle();
-    }
-
-    fn monitor(&self, call: MonitorCall) -> [u32; 4] {
-        if unwinding() {
-            return [0; 4];
-        }
-        let _inside = Inside::enter();
-        if let Running::Task(_) = self.running.get() {
-            self.refuse(FaultInfo::IllegalInstruction, Core1Death::Illegal);
-        }
-        loop {
-            self.point(self.image.costs.monitor);
-            let by = self.by();
-            let answer = self.board.borrow_mut().monitor(by, call);
-            match answer {
-                MonitorAnswer::Return(words) => {
-                    self.settle();
-                    return words;
-                }
-                MonitorAnswer::Wait => {
-                    self.core1.set(Core1State::Waiting);
-                    self.spin[self.position(Running::Core1)].set(0);
-                    self.suspend();
-                }
-                MonitorAnswer::Fault => {
-                    self.refuse(FaultInfo::IllegalInstruction, Core1Death::Monitor);
-                }
-            }
-        }
-    }
-
-    fn peer_read(&self, address: u64, into: &mut [u8]) {
-        if unwinding() {
-            return;
-        }
-        let _inside = Inside::enter();
-        self.check_core1();
-        self.point(self.dma_cost(into.len()));
-        self.access(address, |board, by| board.peer_read(by, Peer(address), into));
-    }
-
-    fn peer_write(&self, address: u64, from: &[u8]) {
-        if unwinding() {
-            return;
-        }
-        let _inside = Inside::enter();
-        self.check_core1();
-        self.point(self.dma_cost(from.len()));
-        self.access(address, |board, by| board.peer_write(by, Peer(address), from));
-    }
-
-    fn task_slot(&self, name: &str) -> Option<u16> {
-        let Running::Task(task) = self.running.get() else { return None };
-        let slots = &self.image.tasks[task.get()].slots;
-        slots.iter().find(|(slot, _)| slot == name).map(|&(_, index)| index)
-    }
-
-    fn notify_mask(&self, target: u16) -> u32 {
-        match self.running.get() {
-            Running::Task(task) => self.notify_mask_of(task, target),
-            Running::Core1 => 0,
-        }
-    }
-
-    fn instance(
-        &self,
-        key: usize,
-        name: &'static str,
-        init: &dyn Fn() -> Rc<dyn Any>,
-    ) -> Rc<dyn Any> {
-        let position = self.position(self.running.get());
-        let find = |instances: &[Instance]| {
-            instances.iter().find(|known| known.key == key).map(|known| Rc::clone(&known.value))
-        };
-        if let Some(known) = find(&self.instances.borrow()[position]) {
-            return known;
-        }
-        let value = init();
-        let instance = Instance { key, name, value: Rc::clone(&value) };
-        self.instances.borrow_mut()[position].push(instance);
-        value
-    }
-}
-
-impl<B: Board> Hub<B> {
     /// Refuses what only the DSP's program can do.
-    fn check_core1(&self) {
+    pub(crate) fn check_core1(&self) {
         if let Running::Task(_) = self.running.get() {
             self.refuse(FaultInfo::IllegalInstruction, Core1Death::Illegal);
         }

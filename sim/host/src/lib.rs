@@ -36,6 +36,7 @@ mod board;
 mod engine;
 mod hub;
 mod image;
+mod machine;
 mod panic;
 mod places;
 mod platform;

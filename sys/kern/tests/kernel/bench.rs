@@ -3,9 +3,6 @@
 //! Every task has 4 KiB of RAM, 1 KiB it can only read, and a run of DMA and of
 //! device memory, all real memory of the test.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use abi::{
     FaultInfo, Generation, LeaseAttributes, RegionAttributes, SchedState, Sysnum, TaskId,
     TaskState, ULease,
@@ -17,28 +14,28 @@ use kern::{
 };
 
 /// Bytes of RAM of each task.
-pub const RAM: usize = 4096;
+pub(crate) const RAM: usize = 4096;
 /// Bytes of each other region.
-pub const SMALL: usize = 1024;
+pub(crate) const SMALL: usize = 1024;
 
 /// Tasks 0 to 4; each may SEND to all before it.
-pub const TASKS: usize = 5;
+pub(crate) const TASKS: usize = 5;
 
 /// A platform of plain tables.
 #[derive(Debug, Default)]
-pub struct Fake {
-    pub now: u64,
-    pub deadline: Option<Timestamp>,
+pub(crate) struct Fake {
+    pub(crate) now: u64,
+    pub(crate) deadline: Option<Timestamp>,
     /// Rows: from, to, bits.
-    pub posts: Vec<(u8, u8, u32)>,
+    pub(crate) posts: Vec<(u8, u8, u32)>,
     /// Rows: interrupt, task, bits.
-    pub irqs: Vec<(u32, u8, u32)>,
-    pub enabled: Vec<u32>,
-    pub pending: Vec<u32>,
-    pub begun: Vec<(TaskIndex, Generation)>,
-    pub faults: Vec<(TaskIndex, FaultInfo)>,
-    pub was_reset: bool,
-    pub panic: Option<KernelPanic>,
+    pub(crate) irqs: Vec<(u32, u8, u32)>,
+    pub(crate) enabled: Vec<u32>,
+    pub(crate) pending: Vec<u32>,
+    pub(crate) begun: Vec<(TaskIndex, Generation)>,
+    pub(crate) faults: Vec<(TaskIndex, FaultInfo)>,
+    pub(crate) was_reset: bool,
+    pub(crate) panic: Option<KernelPanic>,
 }
 
 impl Platform for Fake {
@@ -121,19 +118,19 @@ impl Platform for Fake {
 
 /// Addresses of a task's regions.
 #[derive(Copy, Clone, Debug)]
-pub struct Memory {
-    pub ram: usize,
-    pub rom: usize,
-    pub dma: usize,
-    pub device: usize,
+pub(crate) struct Memory {
+    pub(crate) ram: usize,
+    pub(crate) rom: usize,
+    pub(crate) dma: usize,
+    pub(crate) device: usize,
 }
 
 /// A kernel and its surroundings.
 #[derive(Debug)]
-pub struct Bench {
-    pub kernel: Kernel,
-    pub platform: Fake,
-    pub memory: Vec<Memory>,
+pub(crate) struct Bench {
+    pub(crate) kernel: Kernel,
+    pub(crate) platform: Fake,
+    pub(crate) memory: Vec<Memory>,
 }
 
 impl Default for Bench {
@@ -144,7 +141,7 @@ impl Default for Bench {
 
 impl Bench {
     /// Five tasks, all running.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let read = RegionAttributes::READ;
         let both = read.with(RegionAttributes::WRITE);
         let mut memory = Vec::new();
@@ -181,11 +178,11 @@ impl Bench {
     }
 
     /// A system call of `task`; the registers afterwards.
-    pub fn call(&mut self, task: u8, number: Sysnum, arguments: [usize; 7]) -> [usize; 8] {
+    pub(crate) fn call(&mut self, task: u8, number: Sysnum, arguments: [usize; 7]) -> [usize; 8] {
         self.raw_call(task, number as u32, arguments)
     }
 
-    pub fn raw_call(&mut self, task: u8, number: u32, arguments: [usize; 7]) -> [usize; 8] {
+    pub(crate) fn raw_call(&mut self, task: u8, number: u32, arguments: [usize; 7]) -> [usize; 8] {
         let [a, b, c, d, e, f, g] = arguments;
         let registers = [a, b, c, d, e, f, g, number as usize];
         let index = TaskIndex(task);
@@ -198,55 +195,55 @@ impl Bench {
 
     /// SEND of `len` bytes at the start of RAM, with the answer to go to
     /// `RAM / 2`, where 64 bytes are.
-    pub fn send(&mut self, from: u8, to: TaskId, operation: u16, len: usize) -> [usize; 8] {
+    pub(crate) fn send(&mut self, from: u8, to: TaskId, operation: u16, len: usize) -> [usize; 8] {
         let ram = self.memory[usize::from(from)].ram;
         let target = usize::from(to.0) << 16 | usize::from(operation);
         self.call(from, Sysnum::Send, [target, ram, len, ram + RAM / 2, 64, 0, 0])
     }
 
     /// Open RECV of up to 64 bytes at the start of RAM.
-    pub fn recv(&mut self, task: u8, mask: u32) -> [usize; 8] {
+    pub(crate) fn recv(&mut self, task: u8, mask: u32) -> [usize; 8] {
         let ram = self.memory[usize::from(task)].ram;
         self.call(task, Sysnum::Recv, [ram, 64, mask as usize, 0, 0, 0, 0])
     }
 
     /// Closed RECV likewise.
-    pub fn recv_from(&mut self, task: u8, mask: u32, from: TaskId) -> [usize; 8] {
+    pub(crate) fn recv_from(&mut self, task: u8, mask: u32, from: TaskId) -> [usize; 8] {
         let ram = self.memory[usize::from(task)].ram;
         let from = abi::RECV_CLOSED | usize::from(from.0);
         self.call(task, Sysnum::Recv, [ram, 64, mask as usize, from, 0, 0, 0])
     }
 
     /// REPLY with `len` bytes at the start of RAM.
-    pub fn reply(&mut self, task: u8, to: TaskId, code: u32, len: usize) -> [usize; 8] {
+    pub(crate) fn reply(&mut self, task: u8, to: TaskId, code: u32, len: usize) -> [usize; 8] {
         let ram = self.memory[usize::from(task)].ram;
         self.call(task, Sysnum::Reply, [usize::from(to.0), code as usize, ram, len, 0, 0, 0])
     }
 
-    pub fn post(&mut self, task: u8, to: TaskId, bits: u32) -> usize {
+    pub(crate) fn post(&mut self, task: u8, to: TaskId, bits: u32) -> usize {
         self.call(task, Sysnum::Post, [usize::from(to.0), bits as usize, 0, 0, 0, 0, 0])[0]
     }
 
     /// Present id of a task.
-    pub fn id(&self, task: u8) -> TaskId {
+    pub(crate) fn id(&self, task: u8) -> TaskId {
         let index = TaskIndex(task);
         TaskId::new(u16::from(task), self.kernel.task(index).generation())
     }
 
-    pub fn registers(&self, task: u8) -> [usize; 8] {
+    pub(crate) fn registers(&self, task: u8) -> [usize; 8] {
         self.kernel.task(TaskIndex(task)).save().registers()
     }
 
-    pub fn state(&self, task: u8) -> TaskState {
+    pub(crate) fn state(&self, task: u8) -> TaskState {
         self.kernel.task(TaskIndex(task)).state()
     }
 
-    pub fn is(&self, task: u8, state: SchedState) -> bool {
+    pub(crate) fn is(&self, task: u8, state: SchedState) -> bool {
         self.state(task) == TaskState::Healthy(state)
     }
 
     /// The fault of a task.
-    pub fn fault(&self, task: u8) -> Option<FaultInfo> {
+    pub(crate) fn fault(&self, task: u8) -> Option<FaultInfo> {
         match self.state(task) {
             TaskState::Faulted { fault, .. } => Some(fault),
             TaskState::Healthy(_) => None,
@@ -254,24 +251,24 @@ impl Bench {
     }
 
     /// Faults a task from outside, as its instruction would.
-    pub fn break_task(&mut self, task: u8) {
+    pub(crate) fn break_task(&mut self, task: u8) {
         self.kernel.fault(&mut self.platform, TaskIndex(task), FaultInfo::DivideByZero);
         self.check();
     }
 
     /// A request of the supervisor, hubpacked by hand; code and answer.
-    pub fn kipc(&mut self, operation: u16, request: &[u8]) -> (usize, Vec<u8>) {
+    pub(crate) fn kipc(&mut self, operation: u16, request: &[u8]) -> (usize, Vec<u8>) {
         self.write(0, 0, request);
         let r = self.send(0, TaskId::KERNEL, operation, request.len());
         (r[0], self.read(0, RAM / 2, r[1].min(64)))
     }
 
-    pub fn restart(&mut self, task: u8, start: bool) {
+    pub(crate) fn restart(&mut self, task: u8, start: bool) {
         self.kipc(2, &[task, 0, 0, 0, u8::from(start)]);
     }
 
     /// Puts bytes into a task's RAM.
-    pub fn write(&mut self, task: u8, offset: usize, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, task: u8, offset: usize, bytes: &[u8]) {
         assert!(offset + bytes.len() <= RAM);
         let at = self.memory[usize::from(task)].ram + offset;
         // SAFETY: inside the RAM that `new` leaked and that only raw copies use.
@@ -281,7 +278,7 @@ impl Bench {
     }
 
     /// Bytes of a task's RAM.
-    pub fn read(&self, task: u8, offset: usize, len: usize) -> Vec<u8> {
+    pub(crate) fn read(&self, task: u8, offset: usize, len: usize) -> Vec<u8> {
         assert!(offset + len <= RAM);
         let at = self.memory[usize::from(task)].ram + offset;
         let mut bytes = vec![0; len];
@@ -293,7 +290,11 @@ impl Bench {
     }
 
     /// A lease table at `RAM / 4` of a task's RAM; its address.
-    pub fn lease_table(&mut self, task: u8, rows: &[(LeaseAttributes, usize, usize)]) -> usize {
+    pub(crate) fn lease_table(
+        &mut self,
+        task: u8,
+        rows: &[(LeaseAttributes, usize, usize)],
+    ) -> usize {
         let at = self.memory[usize::from(task)].ram + RAM / 4;
         for (index, &(attributes, base_address, length)) in rows.iter().enumerate() {
             let row: *mut ULease = std::ptr::with_exposed_provenance_mut(at);
@@ -304,7 +305,7 @@ impl Bench {
     }
 
     /// What must hold between any two kernel entries.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let tasks = self.kernel.tasks();
         if self.kernel.is_halted() {
             assert_eq!(self.kernel.current(), None);

@@ -1,9 +1,7 @@
 //! What the supervisor asks of the kernel.
 
-mod common;
-
+use crate::bench::{Bench, RAM};
 use abi::{FaultInfo, KipcError, SchedState, Sysnum, TaskId, TaskState, UsageError};
-use common::{Bench, RAM};
 use kern::KernelPanic;
 
 fn ended(bench: &Bench) -> Option<UsageError> {

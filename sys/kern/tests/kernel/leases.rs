@@ -1,12 +1,10 @@
 //! Leases: BORROW_READ, BORROW_WRITE, BORROW_INFO, and lease tables.
 
-mod common;
-
+use crate::bench::{Bench, Memory, RAM};
 use abi::{
     DEFECT, FaultInfo, FaultSource, LeaseAttributes, MAX_LEASES, SchedState, Sysnum, TaskId,
     ULease, UsageError,
 };
-use common::{Bench, RAM};
 
 const READ: LeaseAttributes = LeaseAttributes::READ;
 const WRITE: LeaseAttributes = LeaseAttributes::WRITE;
@@ -156,12 +154,13 @@ fn a_lender_that_is_not_there_is_the_borrowers_fault() {
 
 #[test]
 fn lending_memory_one_may_not_use_is_the_lenders_fault_and_a_defect() {
-    let places: [fn(&common::Memory) -> (usize, usize); 5] = [
+    type Place = fn(&Memory) -> (usize, usize);
+    let places: [Place; 5] = [
         |m| (m.dma, 8),
         |m| (m.device, 8),
         |m| (m.ram + RAM - 4, 8),
         |m| (m.ram - 4, 8),
-        |m| (usize::MAX - 3, 3),
+        |_| (usize::MAX - 3, 3),
     ];
     for place in places {
         for write_it in [false, true] {
@@ -203,7 +202,8 @@ fn a_lease_of_nothing_is_good_anywhere() {
 #[test]
 fn a_bad_lease_table_is_the_senders_fault() {
     let row = size_of::<ULease>();
-    let cases: [(fn(&common::Memory) -> usize, usize, FaultInfo); 5] = [
+    type Table = fn(&Memory) -> usize;
+    let cases: [(Table, usize, FaultInfo); 5] = [
         (|m| m.dma, 1, MEMORY),
         (|m| m.ram + RAM - 8, 1, MEMORY),
         (|_| 0, 1, MEMORY),

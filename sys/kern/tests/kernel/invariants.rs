@@ -4,10 +4,8 @@
 //! each senders word is who waits in SEND, nobody waits for the dead, nobody
 //! sleeps over what it waits for, and the deadline is the earliest.
 
-mod common;
-
+use crate::bench::{Bench, RAM, TASKS};
 use abi::{Generation, SchedState, Sysnum, TaskId, TaskState};
-use common::{Bench, RAM, TASKS};
 use kern::{Irq, TaskIndex};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::{collection, proptest};
@@ -155,18 +153,33 @@ fn system_call(bench: &mut Bench, task: u8, step: Step, split: bool) {
     }
 }
 
-/// What tells two kernels apart, without the addresses of their memory.
-fn picture(bench: &Bench) -> Vec<(TaskState, Generation, u32, u32, Vec<u8>, Vec<usize>)> {
+/// What tells two tasks apart, without the addresses of their memory.
+#[derive(Debug, PartialEq)]
+struct Picture {
+    state: TaskState,
+    generation: Generation,
+    notifications: u32,
+    senders: u32,
+    memory: Vec<u8>,
+    /// Of a running task alone: what a waiting one's registers hold is addresses.
+    results: Option<[usize; 2]>,
+}
+
+fn picture(bench: &Bench) -> Vec<Picture> {
     let tasks = bench.kernel.tasks().iter().enumerate();
     tasks
         .map(|(index, task)| {
-            let running = matches!(task.state(), TaskState::Healthy(SchedState::Runnable));
-            // What a waiting task's registers hold are addresses.
-            let results = task.save().registers();
-            let results = if running { vec![results[0], results[1]] } else { Vec::new() };
-            let memory = bench.read(index as u8, 0, 256);
-            let words = (task.notifications().0, task.senders());
-            (task.state(), task.generation(), words.0, words.1, memory, results)
+            let registers = task.save().registers();
+            Picture {
+                state: task.state(),
+                generation: task.generation(),
+                notifications: task.notifications().0,
+                senders: task.senders(),
+                memory: bench.read(index as u8, 0, 256),
+                results: bench
+                    .is(index as u8, SchedState::Runnable)
+                    .then_some([registers[0], registers[1]]),
+            }
         })
         .collect()
 }

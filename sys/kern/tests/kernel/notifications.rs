@@ -1,9 +1,7 @@
 //! POST, timers, interrupts.
 
-mod common;
-
+use crate::bench::Bench;
 use abi::{FaultInfo, IrqStatus, SchedState, Sysnum, TaskId, UsageError, dead_response_code};
-use common::Bench;
 use kern::{Irq, TaskIndex};
 
 fn usage(error: UsageError) -> Option<FaultInfo> {

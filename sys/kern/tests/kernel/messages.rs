@@ -1,12 +1,10 @@
 //! SEND, RECV, REPLY, REPLY_RECV, REPLY_FAULT, REFRESH_TASK_ID.
 
-mod common;
-
+use crate::bench::{Bench, Memory, RAM};
 use abi::{
     FaultInfo, FaultSource, Generation, ReplyFaultReason, SchedState, Sysnum, TaskId, UsageError,
     dead_response_code,
 };
-use common::{Bench, Memory, RAM};
 
 const MEMORY: FaultInfo = FaultInfo::MemoryAccess { address: None, source: FaultSource::Kernel };
 

@@ -1,0 +1,167 @@
+//! Where task code meets the host: the seam's machine.
+//!
+//! Each method that touches the machine is a point. While a panic unwinds, all
+//! of them do nothing, because what unwinds is dead already.
+
+use std::any::Any;
+use std::rc::Rc;
+
+use abi::FaultInfo;
+use addr::{Peer, Phys};
+use seam::{Barrier, Machine, MonitorCall, Registers, Width};
+
+use crate::board::{Board, Core1Death, MonitorAnswer};
+use crate::hub::{Core1State, Hub, Instance, Running};
+use crate::image::Access;
+use crate::panic::Inside;
+
+/// Whether a panic unwinds: what destructors ask of the machine is ignored.
+fn unwinding() -> bool {
+    std::thread::panicking()
+}
+
+impl<B: Board> Machine for Hub<B> {
+    unsafe fn syscall(&self, registers: &mut Registers) {
+        if unwinding() {
+            *registers = [0; 8];
+            return;
+        }
+        let _inside = Inside::enter();
+        match self.running.get() {
+            Running::Task(task) => self.kernel_call(task, registers),
+            Running::Core1 => self.refuse(FaultInfo::IllegalInstruction, Core1Death::Illegal),
+        }
+    }
+
+    fn mmio_read(&self, address: u64, width: Width) -> u32 {
+        if unwinding() {
+            return 0;
+        }
+        let _inside = Inside::enter();
+        self.check_access(address, width as usize, |access| access == Access::Device);
+        self.point(self.image.costs.mmio);
+        self.access(address, |board, by| board.mmio_read(by, Phys(address), width))
+    }
+
+    fn mmio_write(&self, address: u64, width: Width, value: u32) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.check_access(address, width as usize, |access| access == Access::Device);
+        self.point(self.image.costs.mmio);
+        self.access(address, |board, by| board.mmio_write(by, Phys(address), width, value));
+    }
+
+    fn dma_read(&self, address: u64, into: &mut [u8]) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.check_access(address, into.len(), |access| access != Access::Device);
+        self.point(self.dma_cost(into.len()));
+        self.access(address, |board, by| board.dma_read(by, Phys(address), into));
+    }
+
+    fn dma_write(&self, address: u64, from: &[u8]) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.check_access(address, from.len(), |access| access == Access::Dma);
+        self.point(self.dma_cost(from.len()));
+        self.access(address, |board, by| board.dma_write(by, Phys(address), from));
+    }
+
+    fn barrier(&self, kind: Barrier) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.point(self.image.costs.barrier);
+        let by = self.by();
+        self.board.borrow_mut().barrier(by, kind);
+        self.settle();
+    }
+
+    fn monitor(&self, call: MonitorCall) -> [u32; 4] {
+        if unwinding() {
+            return [0; 4];
+        }
+        let _inside = Inside::enter();
+        if let Running::Task(_) = self.running.get() {
+            self.refuse(FaultInfo::IllegalInstruction, Core1Death::Illegal);
+        }
+        loop {
+            self.point(self.image.costs.monitor);
+            let by = self.by();
+            let answer = self.board.borrow_mut().monitor(by, call);
+            match answer {
+                MonitorAnswer::Return(words) => {
+                    self.settle();
+                    return words;
+                }
+                MonitorAnswer::Wait => {
+                    self.core1.set(Core1State::Waiting);
+                    self.spin[self.position(Running::Core1)].set(0);
+                    self.suspend();
+                }
+                MonitorAnswer::Fault => {
+                    self.refuse(FaultInfo::IllegalInstruction, Core1Death::Monitor);
+                }
+            }
+        }
+    }
+
+    fn peer_read(&self, address: u64, into: &mut [u8]) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.check_core1();
+        self.point(self.dma_cost(into.len()));
+        self.access(address, |board, by| board.peer_read(by, Peer(address), into));
+    }
+
+    fn peer_write(&self, address: u64, from: &[u8]) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.check_core1();
+        self.point(self.dma_cost(from.len()));
+        self.access(address, |board, by| board.peer_write(by, Peer(address), from));
+    }
+
+    fn task_slot(&self, name: &str) -> Option<u16> {
+        let Running::Task(task) = self.running.get() else { return None };
+        let slots = &self.image.tasks[task.get()].slots;
+        slots.iter().find(|(slot, _)| slot == name).map(|&(_, index)| index)
+    }
+
+    fn notify_mask(&self, target: u16) -> u32 {
+        match self.running.get() {
+            Running::Task(task) => self.notify_mask_of(task, target),
+            Running::Core1 => 0,
+        }
+    }
+
+    fn instance(
+        &self,
+        key: usize,
+        name: &'static str,
+        init: &dyn Fn() -> Rc<dyn Any>,
+    ) -> Rc<dyn Any> {
+        let position = self.position(self.running.get());
+        let find = |instances: &[Instance]| {
+            instances.iter().find(|known| known.key == key).map(|known| Rc::clone(&known.value))
+        };
+        if let Some(known) = find(&self.instances.borrow()[position]) {
+            return known;
+        }
+        let value = init();
+        let instance = Instance { key, name, value: Rc::clone(&value) };
+        self.instances.borrow_mut()[position].push(instance);
+        value
+    }
+}
