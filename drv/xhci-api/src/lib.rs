@@ -32,6 +32,10 @@ handles::handle! {
 /// Most endpoints that one `start_configure` can add.
 pub const MAX_ADD: usize = 8;
 
+/// Milliseconds that the owner of a session has to take it down once it heard
+/// [`Event::Revoked`]; then the driver takes it down itself.
+pub const REVOKE_MS: u32 = 2000;
+
 /// What a controller is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub struct ControllerInfo {
@@ -331,6 +335,8 @@ pub enum XhciError {
     SidebandExists,
     /// All sidebands of the image are in use.
     NoSidebands,
+    /// The sideband has a data and a sync endpoint already.
+    SidebandFull,
     /// The sideband has its interrupter already.
     InterrupterExists,
     /// The sideband has no interrupter.
