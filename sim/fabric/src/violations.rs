@@ -226,6 +226,14 @@ violations! {
         /// Offset of the register.
         register: u32,
     }
+    /// A structure does not stand where it may: it is not aligned, crosses 64 KiB,
+    /// or is missing (xHCI table 6-1).
+    XhcMisplaced {
+        /// Which controller.
+        controller: u8,
+        /// Where it stands.
+        at: Bus,
+    }
     /// Reserved bits of a TRB were not zero, or a field has no meaning there.
     TrbMalformed {
         /// Which controller.
