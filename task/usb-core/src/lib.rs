@@ -1,1 +1,61 @@
-//! The USB core: enumeration, configurations, power.
+//! The USB device tree: enumeration, configurations, alternate settings, holds.
+//!
+//! It sees ports through `xhci` and shows devices to its clients: a device is
+//! announced when it is configured and withdrawn when it is gone, and what is
+//! plugged in next has another handle. Nothing here waits: what depends on the
+//! bus is a ticket, every delay of the specification is a deadline in a table,
+//! and this task serves in between.
+//!
+//! It knows nothing of audio. Hubs are devices like any other; what is behind
+//! them is not looked for.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod clients;
+mod controller;
+mod core;
+mod device;
+mod endpoint;
+mod enumerate;
+mod jobs;
+mod ops;
+mod ports;
+pub mod power;
+mod server;
+mod switch;
+
+/// Devices at a time. A machine for one headset has room for a few more; the
+/// next one is not enumerated.
+pub const MAX_DEVICES: usize = 8;
+
+/// Root ports. QEMU's controller has 8, real ones up to about 16; a port
+/// beyond is not looked at.
+pub const MAX_PORTS: usize = 32;
+
+/// Bytes of a configuration: what one transfer of the driver below can carry.
+/// Cameras with audio have about 2500; a longer one is passed over.
+pub const MAX_CONFIGURATION: usize = 4096;
+
+/// Clients: the tasks that may send here.
+pub const MAX_CLIENTS: usize = 8;
+
+/// Bytes of a client's control transfer. Audio requests have at most a few
+/// dozen; a longer one is refused.
+pub const MAX_CONTROL: usize = 64;
+
+/// What the image gives the USB core.
+#[derive(Copy, Clone, Debug)]
+pub struct Config {
+    /// Indices of the tasks that share an edge with this one.
+    pub neighbours: &'static [u16],
+    /// Notification bit by which `jefe` tells of a neighbour's death or restart.
+    pub peer_changed: u32,
+    /// Notification bit by which `xhci` tells of news.
+    pub xhci: u32,
+}
+
+/// Runs the USB core.
+pub fn main(config: &Config) -> ! {
+    server::run(config)
+}

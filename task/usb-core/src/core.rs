@@ -1,0 +1,226 @@
+//! All that the USB core knows, and what happens to it from below.
+//!
+//! Events of the driver and the clock come in here; clients' operations are in
+//! `ops`, the way of a device from its port in `ports`, tickets' work in
+//! `jobs`. Time is a number that the caller passes in.
+
+use abi::TaskId;
+use handles::{Epoch, Table};
+use usb_core_api::{DeviceHandle, Status};
+use xhci_api::{Event, TicketHandle as Below};
+
+use crate::clients::Clients;
+use crate::controller::Controller;
+use crate::device::{Device, PortNumber, StoreIndex};
+use crate::jobs::Jobs;
+use crate::ports::{Closing, MAX_CLOSING, Port};
+use crate::{MAX_CONFIGURATION, MAX_DEVICES, MAX_PORTS};
+
+/// How long to wait before what was refused as crowded is asked for again.
+pub(crate) const CROWDED_MS: u64 = 10;
+
+/// The owner of every entry of the device table: the table is the core's own,
+/// clients only name its entries.
+pub(crate) const SELF: TaskId = TaskId::KERNEL;
+
+/// What went on; for whoever looks in with a debugger.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, counters::Count)]
+pub(crate) enum Trace {
+    #[count(skip)]
+    None,
+    Connected(PortNumber),
+    Step(PortNumber, crate::enumerate::Step),
+    Attached(PortNumber),
+    EnumerationFailed(PortNumber, crate::enumerate::Failure),
+    GivenUp(PortNumber),
+    Detached(PortNumber),
+    ControllerLost,
+    SlotNotDisabled(xhci_api::XhciError),
+    DescriptorIssues(PortNumber, u16),
+    Switched {
+        interface: u8,
+        alternate: u8,
+    },
+    ClientGone(TaskId),
+}
+
+ringbuf::counted_ringbuf!(Trace, 64, Trace::None);
+
+pub(crate) fn trace(event: Trace) {
+    ringbuf::ringbuf_entry!(event);
+}
+
+/// The device tree over a controller.
+pub(crate) struct Core<C> {
+    pub(crate) controller: C,
+    pub(crate) devices: Table<Device, DeviceHandle, MAX_DEVICES>,
+    pub(crate) ports: [Port; MAX_PORTS],
+    /// Configurations, and which places are taken.
+    pub(crate) stores: [[u8; MAX_CONFIGURATION]; MAX_DEVICES],
+    pub(crate) stores_taken: u8,
+    pub(crate) closing: [Option<Closing>; MAX_CLOSING],
+    pub(crate) jobs: Jobs,
+    pub(crate) clients: Clients,
+    pub(crate) failed_enumerations: u32,
+    /// When to ask again for what was refused as crowded.
+    pub(crate) retry_at: Option<u64>,
+}
+
+impl<C: Controller> Core<C> {
+    pub(crate) fn new(controller: C, epoch: Epoch) -> Self {
+        const { assert!(MAX_DEVICES <= 8, "stores_taken has 8 bits") };
+        Self {
+            controller,
+            devices: Table::new(epoch),
+            ports: [Port::Empty; MAX_PORTS],
+            stores: [[0; MAX_CONFIGURATION]; MAX_DEVICES],
+            stores_taken: 0,
+            closing: [None; MAX_CLOSING],
+            jobs: Jobs::new(epoch),
+            clients: Clients::new(),
+            failed_enumerations: 0,
+            retry_at: None,
+        }
+    }
+
+    /// Looks at everything once: at start, and at a new life of the driver.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.pull_all(now);
+        self.scan(now);
+    }
+
+    /// Takes the driver's news until there is none.
+    pub(crate) fn pull_all(&mut self, now: u64) {
+        loop {
+            match self.controller.pull() {
+                Ok(Event::None) => break,
+                Ok(event) => self.event(event, now),
+                // The driver died; its next life is begun with when `jefe`
+                // tells of it.
+                Err(_) => {
+                    self.lose_controller();
+                    break;
+                }
+            }
+        }
+        self.advance_jobs(now);
+    }
+
+    fn event(&mut self, event: Event, now: u64) {
+        match event {
+            Event::PortChanged { port } => self.look_at(PortNumber(port), now),
+            Event::TicketDone(ticket) => self.ticket_done(ticket, now),
+            Event::IsochProgress { slot, dci } => {
+                let found = self.devices.iter_mut().find(|(_, _, d)| d.slot.handle == slot);
+                if let Some((handle, _, device)) = found
+                    && let Some(owner) = device.endpoint_owner(dci)
+                {
+                    self.clients.progress(owner, handle, dci);
+                }
+            }
+            Event::ControllerDied => self.lose_controller(),
+            Event::ControllerReady => self.scan(now),
+            // To the broker, and never sent here.
+            Event::Revoked { .. } | Event::None => {}
+        }
+    }
+
+    fn ticket_done(&mut self, ticket: Below, now: u64) {
+        if !self.enumeration_answered(ticket, now)
+            && !self.job_answered(ticket)
+            && !self.slot_closed(ticket, now)
+        {
+            // Of something that was given up meanwhile: its place is freed.
+            let _ = self.controller.cancel(ticket);
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, now: u64) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.close_slots(now);
+        }
+        self.tick_ports(now);
+        self.advance_jobs(now);
+    }
+
+    /// When [`tick`](Self::tick) is due next; never while nothing is on its way.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.ports.iter().filter_map(Port::deadline).chain(self.retry_at).min()
+    }
+
+    pub(crate) fn retry_later(&mut self, now: u64) {
+        let at = now + CROWDED_MS;
+        self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// The controller or its driver is gone, and with it every slot, ticket
+    /// and device.
+    pub(crate) fn lose_controller(&mut self) {
+        trace(Trace::ControllerLost);
+        self.closing = [None; MAX_CLOSING];
+        self.retry_at = None;
+        for index in 0..MAX_PORTS {
+            match core::mem::replace(&mut self.ports[index], Port::Empty) {
+                Port::Attached(device) => {
+                    self.withdraw(device);
+                }
+                Port::Enumerating(attempt) => self.free_store(attempt.store),
+                Port::Empty | Port::GivenUp => {}
+            }
+        }
+    }
+
+    /// Another life of a client began: what the old one had is taken back.
+    /// What it started on the bus ends by itself.
+    pub(crate) fn forget_client(&mut self, task: TaskId) {
+        trace(Trace::ClientGone(task));
+        self.clients.forget(task);
+        self.jobs.forget(task);
+        for (_, _, device) in self.devices.iter_mut() {
+            // Not held is what most clients are.
+            let _ = device.power.unhold(task);
+            for interface in device.interfaces() {
+                if interface.owner == Some(task) {
+                    interface.owner = None;
+                }
+            }
+        }
+    }
+
+    /// Takes a device out of the tree: its handle is void, its tickets are
+    /// ready with `DeviceGone`, its clients hear of it.
+    pub(crate) fn withdraw(&mut self, handle: DeviceHandle) -> Option<Device> {
+        let device = self.devices.take(handle).ok()?;
+        trace(Trace::Detached(device.port));
+        self.free_store(Some(device.store));
+        self.end_jobs_of(handle);
+        self.clients.devices_changed();
+        Some(device)
+    }
+
+    pub(crate) fn take_store(&mut self) -> Option<StoreIndex> {
+        let free = (!self.stores_taken).trailing_zeros();
+        if free as usize >= MAX_DEVICES {
+            return None;
+        }
+        self.stores_taken |= 1 << free;
+        Some(StoreIndex(free as u8))
+    }
+
+    pub(crate) fn free_store(&mut self, store: Option<StoreIndex>) {
+        if let Some(StoreIndex(index)) = store {
+            self.stores_taken &= !(1 << index);
+        }
+    }
+
+    /// What is attached and held.
+    pub(crate) fn status(&self) -> Status {
+        Status {
+            devices: self.devices.len() as u8,
+            holds: self.devices.iter().map(|(_, _, device)| device.power.holds() as u8).sum(),
+            failed_enumerations: self.failed_enumerations,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Tickets and the work behind them: control transfers and switches.
+//!
+//! A device does one thing at a time, the oldest first, since they share its
+//! endpoint 0. The work is kept apart from its ticket: a ticket can be
+//! cancelled, or die with its client, while what it began on the bus has to be
+//! brought to its end and entered in the books.
+
+use abi::TaskId;
+use handles::{Cancelled, Epoch, HandleError, Outcome, Tickets};
+use usb_core_api::{DeviceHandle, TicketHandle, UsbCoreError};
+use usb_types::{Direction, Setup};
+use xhci_api::{SlotHandle, TicketHandle as Below, XhciError};
+
+use crate::clients::TICKETS_EACH;
+use crate::controller::{Controller, is_crowded, refusal};
+use crate::core::{Core, Trace, trace};
+use crate::switch::{Next, Standing, Switch};
+use crate::{MAX_CONTROL, MAX_DEVICES};
+
+/// Tickets of all clients.
+const MAX_TICKETS: usize = 16;
+
+/// Work of all tickets, and of one cancelled ticket per device.
+const MAX_JOBS: usize = MAX_TICKETS + MAX_DEVICES;
+
+/// How a ticket's work ended: the bytes of an IN data stage, if any.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) result: Result<(), UsbCoreError>,
+    data: [u8; MAX_CONTROL],
+    len: u16,
+}
+
+impl Ended {
+    const fn bare(result: Result<(), UsbCoreError>) -> Self {
+        Self { result, data: [0; MAX_CONTROL], len: 0 }
+    }
+
+    /// What arrived.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.data[..usize::from(self.len).min(MAX_CONTROL)]
+    }
+}
+
+/// What a ticket stands for.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Work {
+    /// A control transfer with its OUT data.
+    Control(Setup, [u8; MAX_CONTROL]),
+    /// A switch of alternate settings.
+    Switch(Switch),
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Job {
+    /// Gone once nobody waits for the end.
+    ticket: Option<TicketHandle>,
+    device: DeviceHandle,
+    /// Jobs of a device run in this order.
+    order: u32,
+    work: Work,
+    /// What the driver works at now.
+    running: Option<Below>,
+}
+
+/// All work and its tickets.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    list: [Option<Job>; MAX_JOBS],
+    tickets: Tickets<(), Ended, TicketHandle, MAX_TICKETS, TICKETS_EACH>,
+    next_order: u32,
+}
+
+impl Jobs {
+    pub(crate) const fn new(epoch: Epoch) -> Self {
+        Self { list: [None; MAX_JOBS], tickets: Tickets::new(epoch), next_order: 0 }
+    }
+
+    /// A ticket of `owner`'s for `work` on `device`.
+    pub(crate) fn start(
+        &mut self,
+        owner: TaskId,
+        device: DeviceHandle,
+        work: Work,
+    ) -> Result<TicketHandle, UsbCoreError> {
+        let place = self.list.iter().position(Option::is_none).ok_or(UsbCoreError::NoTickets)?;
+        let ticket = self.tickets.start(owner, ()).map_err(|_| UsbCoreError::NoTickets)?;
+        let order = self.next_order;
+        self.next_order = order.wrapping_add(1);
+        self.list[place] = Some(Job { ticket: Some(ticket), device, order, work, running: None });
+        Ok(ticket)
+    }
+
+    /// Whether `interface` of `device` is being switched.
+    pub(crate) fn switches(&self, device: DeviceHandle, interface: u8) -> bool {
+        self.list.iter().flatten().any(|job| {
+            job.device == device
+                && matches!(job.work, Work::Switch(switch) if switch.interface() == interface)
+        })
+    }
+
+    /// How a ticket's work ended.
+    pub(crate) fn result(
+        &mut self,
+        ticket: TicketHandle,
+        caller: TaskId,
+    ) -> Result<Ended, UsbCoreError> {
+        match self.tickets.result(ticket, caller).map_err(ticket_error)? {
+            Outcome::Pending => Err(UsbCoreError::NotYet),
+            Outcome::Done(ended) => Ok(ended),
+        }
+    }
+
+    /// Forgets a ticket; work that has not begun is not begun.
+    pub(crate) fn cancel(
+        &mut self,
+        ticket: TicketHandle,
+        caller: TaskId,
+    ) -> Result<(), UsbCoreError> {
+        let cancelled = self.tickets.cancel(ticket, caller).map_err(ticket_error)?;
+        if let Cancelled::Pending(()) = cancelled {
+            self.orphan(ticket);
+        }
+        Ok(())
+    }
+
+    /// Forgets all tickets of an incarnation that is gone.
+    pub(crate) fn forget(&mut self, owner: TaskId) {
+        while let Some((ticket, _)) = self.tickets.take_owned(owner) {
+            self.orphan(ticket);
+        }
+    }
+
+    fn orphan(&mut self, ticket: TicketHandle) {
+        for place in &mut self.list {
+            if let Some(job) = place
+                && job.ticket == Some(ticket)
+            {
+                job.ticket = None;
+                if !job.has_begun() {
+                    *place = None;
+                }
+            }
+        }
+    }
+
+    /// The oldest job of a device when none of its jobs is running.
+    fn due(&self, device: DeviceHandle) -> Option<usize> {
+        let of_device = |job: &&Job| job.device == device;
+        let jobs = || self.list.iter().flatten().filter(of_device);
+        if jobs().any(|job| job.running.is_some()) {
+            return None;
+        }
+        // Orders wrap, so age is a difference.
+        let age = |job: &Job| self.next_order.wrapping_sub(job.order);
+        let oldest = jobs().map(age).max()?;
+        self.list.iter().position(|job| {
+            job.as_ref().is_some_and(|job| job.device == device && age(job) == oldest)
+        })
+    }
+}
+
+impl Job {
+    /// Whether something of it has been asked of the bus.
+    fn has_begun(&self) -> bool {
+        self.running.is_some() || matches!(self.work, Work::Switch(switch) if switch.has_begun())
+    }
+}
+
+fn ticket_error(error: HandleError) -> UsbCoreError {
+    match error {
+        HandleError::StaleServer => UsbCoreError::StaleServer,
+        HandleError::Stale => UsbCoreError::Stale,
+        HandleError::NotOwner => UsbCoreError::NotOwner,
+    }
+}
+
+impl<C: Controller> Core<C> {
+    /// Starts, on each device that is idle, the oldest job that waits.
+    pub(crate) fn advance_jobs(&mut self, now: u64) {
+        let mut idle = [None; MAX_DEVICES];
+        for (place, (handle, _, _)) in idle.iter_mut().zip(self.devices.iter()) {
+            *place = Some(handle);
+        }
+        for device in idle.into_iter().flatten() {
+            while let Some(index) = self.jobs.due(device) {
+                if !self.start_job(index, now) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Asks the driver for what a job needs next. False when it must wait.
+    fn start_job(&mut self, index: usize, now: u64) -> bool {
+        let Some(job) = self.jobs.list[index] else { return false };
+        let Ok((_, device)) = self.devices.find(job.device) else {
+            self.end_job(index, Ended::bare(Err(UsbCoreError::DeviceGone)));
+            return true;
+        };
+        let slot = device.slot.handle;
+        let asked = match &job.work {
+            Work::Control(setup, data) => {
+                let out = match setup.direction() {
+                    Direction::Out => usize::from(setup.length).min(MAX_CONTROL),
+                    Direction::In => 0,
+                };
+                self.controller.start_control(slot, *setup, &data[..out])
+            }
+            Work::Switch(switch) => self.ask_switch(slot, switch),
+        };
+        match asked {
+            Ok(ticket) => {
+                if let Some(job) = &mut self.jobs.list[index] {
+                    job.running = Some(ticket);
+                }
+                true
+            }
+            Err(error) if is_crowded(error) => {
+                self.retry_later(now);
+                false
+            }
+            Err(error) => {
+                self.job_ended(index, Err(error));
+                true
+            }
+        }
+    }
+
+    fn ask_switch(&self, slot: SlotHandle, switch: &Switch) -> Result<Below, XhciError> {
+        match switch.next() {
+            Next::Configure { drop, add } => self.controller.start_configure(slot, drop, &add),
+            Next::Tell(setup) => self.controller.start_control(slot, setup, &[]),
+            // Over is what `advance` says, never what is next.
+            Next::Over(..) => Err(XhciError::Busy),
+        }
+    }
+
+    /// Takes the driver's answer when `ticket` belongs to a job.
+    pub(crate) fn job_answered(&mut self, ticket: Below) -> bool {
+        let is_it = |job: &Option<Job>| job.is_some_and(|job| job.running == Some(ticket));
+        let Some(index) = self.jobs.list.iter().position(is_it) else { return false };
+        let Some(job) = self.jobs.list[index] else { return false };
+        let mut data = [0; MAX_CONTROL];
+        let answer = match job.work {
+            Work::Control(setup, _) if setup.direction() == Direction::In && setup.length > 0 => {
+                self.controller.take_data(ticket, &mut data)
+            }
+            _ => self.controller.result(ticket).map(|_| 0),
+        };
+        match answer {
+            Err(XhciError::NotYet) => {}
+            Ok(len) => self.job_ended(index, Ok(Ended { result: Ok(()), data, len })),
+            Err(error) => self.job_ended(index, Err(error)),
+        }
+        true
+    }
+
+    /// What the driver was asked for a job has ended.
+    fn job_ended(&mut self, index: usize, answer: Result<Ended, XhciError>) {
+        let Some(job) = &mut self.jobs.list[index] else { return };
+        job.running = None;
+        match &mut job.work {
+            Work::Control(..) => {
+                let ended = answer.unwrap_or_else(|error| Ended::bare(Err(refusal(error))));
+                self.end_job(index, ended);
+            }
+            Work::Switch(switch) => {
+                let next = switch.advance(answer.map(|_| ()));
+                let (interface, device) = (switch.interface(), job.device);
+                if let Next::Over(standing, result) = next {
+                    self.enter(device, interface, standing);
+                    self.end_job(index, Ended::bare(result.map_err(refusal)));
+                }
+            }
+        }
+    }
+
+    /// Enters in the books which alternate setting stands.
+    fn enter(&mut self, device: DeviceHandle, number: u8, standing: Standing) {
+        trace(Trace::Switched { interface: number, alternate: standing.alternate });
+        if let Ok((_, device)) = self.devices.find_mut(device)
+            && let Ok(interface) = device.interface(number)
+        {
+            interface.standing = standing;
+        }
+    }
+
+    fn end_job(&mut self, index: usize, ended: Ended) {
+        let Some(ticket) = self.jobs.list[index].take().and_then(|job| job.ticket) else {
+            return;
+        };
+        // A job keeps its ticket only while somebody waits for it.
+        if let Ok((owner, ())) = self.jobs.tickets.finish(ticket, ended) {
+            self.clients.ticket_ready(owner, ticket);
+        }
+    }
+
+    /// Ends all jobs of a device that is gone.
+    pub(crate) fn end_jobs_of(&mut self, device: DeviceHandle) {
+        for index in 0..MAX_JOBS {
+            let Some(job) = self.jobs.list[index] else { continue };
+            if job.device == device {
+                if let Some(ticket) = job.running {
+                    // The driver may have ended it by itself.
+                    let _ = self.controller.cancel(ticket);
+                }
+                self.end_job(index, Ended::bare(Err(UsbCoreError::DeviceGone)));
+            }
+        }
+    }
+}

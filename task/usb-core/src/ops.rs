@@ -1,0 +1,231 @@
+//! What clients ask for.
+
+use abi::TaskId;
+use handles::HandleError;
+use usb_core_api::{
+    DeviceHandle, DeviceInfo, Event, PipeStatus, PowerState, TicketHandle, UsbCoreError,
+};
+use usb_types::{Direction, EndpointAddress, Setup};
+
+use crate::MAX_CONTROL;
+use crate::controller::{Controller, refusal};
+use crate::core::Core;
+use crate::device::Device;
+use crate::jobs::{Ended, Work};
+use crate::power::HoldError;
+use crate::switch::Switch;
+
+type Answer<T> = Result<T, UsbCoreError>;
+
+/// bmRequestType fields (USB 2.0 table 9-2).
+const TYPE_MASK: u8 = 0x60;
+const TYPE_CLASS: u8 = 0x20;
+const TYPE_VENDOR: u8 = 0x40;
+const RECIPIENT_MASK: u8 = 0x1F;
+const RECIPIENT_INTERFACE: u8 = 1;
+const RECIPIENT_ENDPOINT: u8 = 2;
+
+impl<C: Controller> Core<C> {
+    /// A message of `caller` came: an earlier incarnation of it is gone.
+    pub(crate) fn meet(&mut self, caller: TaskId) {
+        if let Some(old) = self.clients.other_incarnation(caller) {
+            self.forget_client(old);
+        }
+    }
+
+    pub(crate) fn pull(&mut self, caller: TaskId) -> Event {
+        let mut live = [None; crate::MAX_DEVICES];
+        for (place, (handle, _, _)) in live.iter_mut().zip(self.devices.iter()) {
+            *place = Some(handle);
+        }
+        self.clients.pull(caller, live.iter().copied().flatten())
+    }
+
+    pub(crate) fn info(&self, device: DeviceHandle) -> Answer<DeviceInfo> {
+        let (_, device) = self.devices.find(device).map_err(device_error)?;
+        Ok(device.info())
+    }
+
+    /// The active configuration's descriptors.
+    pub(crate) fn configuration(&self, device: DeviceHandle) -> Answer<&[u8]> {
+        let (_, device) = self.devices.find(device).map_err(device_error)?;
+        Ok(&self.stores[usize::from(device.store.0)][..device.length()])
+    }
+
+    pub(crate) fn claim(&mut self, caller: TaskId, device: DeviceHandle, number: u8) -> Answer<()> {
+        let interface = self.device(device)?.interface(number)?;
+        match interface.owner {
+            Some(owner) if owner != caller => Err(UsbCoreError::InterfaceBusy),
+            _ => {
+                interface.owner = Some(caller);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn release(
+        &mut self,
+        caller: TaskId,
+        device: DeviceHandle,
+        number: u8,
+    ) -> Answer<()> {
+        self.device(device)?.claimed(number, caller)?.owner = None;
+        Ok(())
+    }
+
+    pub(crate) fn start_set_interface(
+        &mut self,
+        caller: TaskId,
+        handle: DeviceHandle,
+        (number, alternate): (u8, u8),
+        now: u64,
+    ) -> Answer<TicketHandle> {
+        let from = self.active_device(handle)?.claimed(number, caller)?.standing;
+        let (_, device) = self.devices.find(handle).map_err(device_error)?;
+        let bytes = &self.stores[usize::from(device.store.0)][..device.length()];
+        let to = device.setting(number, alternate, bytes)?;
+        if device.clashes(number, &to) {
+            return Err(UsbCoreError::EndpointBusy);
+        }
+        if self.jobs.switches(handle, number) {
+            return Err(UsbCoreError::Busy);
+        }
+        let work = Work::Switch(Switch::new(number, from, to));
+        let ticket = self.jobs.start(caller, handle, work)?;
+        self.advance_jobs(now);
+        Ok(ticket)
+    }
+
+    pub(crate) fn start_control(
+        &mut self,
+        caller: TaskId,
+        handle: DeviceHandle,
+        setup: Setup,
+        out: &[u8],
+        now: u64,
+    ) -> Answer<TicketHandle> {
+        let device = self.active_device(handle)?;
+        check_recipient(device, caller, setup)?;
+        let expected = match setup.direction() {
+            Direction::Out => usize::from(setup.length),
+            Direction::In => 0,
+        };
+        if usize::from(setup.length) > MAX_CONTROL || out.len() != expected {
+            return Err(UsbCoreError::BadRequest);
+        }
+        let mut data = [0; MAX_CONTROL];
+        data[..out.len()].copy_from_slice(out);
+        let ticket = self.jobs.start(caller, handle, Work::Control(setup, data))?;
+        self.advance_jobs(now);
+        Ok(ticket)
+    }
+
+    /// How a ticket's work ended; the ticket is spent.
+    pub(crate) fn result(&mut self, caller: TaskId, ticket: TicketHandle) -> Answer<Ended> {
+        let ended = self.jobs.result(ticket, caller)?;
+        self.clients.ticket_gone(caller, ticket);
+        Ok(ended)
+    }
+
+    pub(crate) fn cancel(&mut self, caller: TaskId, ticket: TicketHandle) -> Answer<()> {
+        self.jobs.cancel(ticket, caller)?;
+        self.clients.ticket_gone(caller, ticket);
+        Ok(())
+    }
+
+    pub(crate) fn write_isoch(
+        &mut self,
+        caller: TaskId,
+        device: DeviceHandle,
+        endpoint: EndpointAddress,
+        (lengths, data): (&[u8], &[u8]),
+    ) -> Answer<u8> {
+        let device = self.active_device(device)?;
+        let (dci, slot) = (device.endpoint(endpoint, caller)?, device.slot.handle);
+        self.controller.write_isoch(slot, dci, lengths, data).map_err(refusal)
+    }
+
+    pub(crate) fn read_isoch(
+        &mut self,
+        caller: TaskId,
+        device: DeviceHandle,
+        endpoint: EndpointAddress,
+        data: &mut [u8],
+    ) -> Answer<u16> {
+        let device = self.active_device(device)?;
+        let (dci, slot) = (device.endpoint(endpoint, caller)?, device.slot.handle);
+        self.controller.read_isoch(slot, dci, data).map_err(refusal)
+    }
+
+    pub(crate) fn isoch_status(
+        &mut self,
+        caller: TaskId,
+        device: DeviceHandle,
+        endpoint: EndpointAddress,
+    ) -> Answer<PipeStatus> {
+        let device = self.device(device)?;
+        let (dci, slot) = (device.endpoint(endpoint, caller)?, device.slot.handle);
+        let status = self.controller.isoch_status(slot, dci).map_err(refusal)?;
+        Ok(PipeStatus {
+            queued: status.queued,
+            room: status.room,
+            completed: status.completed,
+            errors: status.errors,
+            underruns: status.underruns,
+        })
+    }
+
+    pub(crate) fn hold(&mut self, caller: TaskId, device: DeviceHandle) -> Answer<()> {
+        self.device(device)?.power.hold(caller).map_err(hold_error)
+    }
+
+    pub(crate) fn unhold(&mut self, caller: TaskId, device: DeviceHandle) -> Answer<()> {
+        self.device(device)?.power.unhold(caller).map(|_| ()).map_err(hold_error)
+    }
+
+    fn device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
+        self.devices.find_mut(handle).map(|(_, device)| device).map_err(device_error)
+    }
+
+    /// A device that can be talked to.
+    fn active_device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
+        let device = self.device(handle)?;
+        match device.power.state() {
+            PowerState::Active => Ok(device),
+            _ => Err(UsbCoreError::Suspended),
+        }
+    }
+}
+
+/// Refuses a request that is not for an interface of the caller's or for an
+/// endpoint in force there, and what this task alone may say: standard
+/// requests change what it keeps books of.
+fn check_recipient(device: &mut Device, caller: TaskId, setup: Setup) -> Answer<()> {
+    if !matches!(setup.request_type & TYPE_MASK, TYPE_CLASS | TYPE_VENDOR) {
+        return Err(UsbCoreError::BadRequest);
+    }
+    let recipient = setup.index as u8;
+    match setup.request_type & RECIPIENT_MASK {
+        // The upper byte of wIndex is the class's own (an audio unit).
+        RECIPIENT_INTERFACE => device.claimed(recipient, caller).map(|_| ()),
+        RECIPIENT_ENDPOINT => device.endpoint(EndpointAddress(recipient), caller).map(|_| ()),
+        _ => Err(UsbCoreError::BadRequest),
+    }
+}
+
+fn device_error(error: HandleError) -> UsbCoreError {
+    match error {
+        HandleError::StaleServer => UsbCoreError::StaleServer,
+        HandleError::Stale => UsbCoreError::DeviceGone,
+        HandleError::NotOwner => UsbCoreError::NotOwner,
+    }
+}
+
+fn hold_error(error: HoldError) -> UsbCoreError {
+    match error {
+        HoldError::Suspended => UsbCoreError::Suspended,
+        HoldError::AlreadyHeld => UsbCoreError::AlreadyHeld,
+        HoldError::TooMany => UsbCoreError::NoResources,
+        HoldError::NotHeld => UsbCoreError::NotHeld,
+    }
+}

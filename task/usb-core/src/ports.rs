@@ -1,0 +1,367 @@
+//! Ports: what is connected, what is on its way, what is being given up.
+
+use usb_core_api::DeviceHandle;
+use xhci_api::{CHANGE_CONNECT, Completed, SlotHandle, TicketHandle as Below, XhciError};
+
+use crate::controller::{Controller, is_crowded, is_lost};
+use crate::core::{CROWDED_MS, Core, SELF, Trace, trace};
+use crate::device::{Device, PortNumber, Slot, StoreIndex};
+use crate::enumerate::{ATTEMPTS, Answer, Enumeration, Failure, Next, Request};
+use crate::{MAX_DEVICES, MAX_PORTS};
+
+/// PORTSC.PEC among a port's `changes`: the port was disabled by an error.
+const CHANGE_ENABLE: u8 = 1 << 1;
+
+/// Slots that are being given up. Each device may be gone while its
+/// predecessor's slot is not yet disabled.
+pub(crate) const MAX_CLOSING: usize = 2 * MAX_DEVICES;
+
+/// What goes on at a root port.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Port {
+    /// Nothing is connected.
+    Empty,
+    /// A device is on its way.
+    Enumerating(Attempt),
+    /// A device is configured.
+    Attached(DeviceHandle),
+    /// What is connected cannot be used; it is left alone until it is pulled.
+    GivenUp,
+}
+
+impl Port {
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Enumerating(attempt) => match attempt.wait {
+                Wait::Until(at) | Wait::Again(_, at) => Some(at),
+                Wait::Ticket(..) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// One try at a device.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Attempt {
+    enumeration: Enumeration,
+    wait: Wait,
+    number: u8,
+    pub(crate) store: Option<StoreIndex>,
+}
+
+/// What an attempt waits for.
+#[derive(Copy, Clone, Debug)]
+enum Wait {
+    Until(u64),
+    Ticket(Below, Request),
+    /// The driver was too busy for the request: ask again then.
+    Again(Request, u64),
+}
+
+/// A slot that is being given up.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Closing {
+    /// The device went while its slot was being enabled.
+    Enabling(Below),
+    /// To be disabled.
+    Owed(SlotHandle),
+    /// Being disabled.
+    Disabling(Below),
+}
+
+impl<C: Controller> Core<C> {
+    /// Looks at every port.
+    pub(crate) fn scan(&mut self, now: u64) {
+        let Ok(info) = self.controller.info() else { return };
+        if info.alive {
+            for port in 1..=info.ports.min(MAX_PORTS as u8) {
+                self.look_at(PortNumber(port), now);
+            }
+        }
+    }
+
+    /// Looks at a port that may have changed.
+    pub(crate) fn look_at(&mut self, port: PortNumber, now: u64) {
+        let index = usize::from(port.0).wrapping_sub(1);
+        if index >= MAX_PORTS {
+            return;
+        }
+        let Ok(status) = self.controller.port(port.0) else { return };
+        if status.changes != 0 && self.controller.acknowledge_port(port.0, status.changes).is_err()
+        {
+            return;
+        }
+        // A disabled port may be the reset that was asked for; a connection
+        // that changed is another device even when it looks the same.
+        let enabled = matches!(self.ports[index], Port::Attached(_)) && !status.enabled;
+        let broken = status.changes & CHANGE_ENABLE != 0 && enabled;
+        if status.changes & CHANGE_CONNECT != 0 || !status.connected || broken {
+            self.clear_port(index, now);
+        }
+        if status.connected && matches!(self.ports[index], Port::Empty) {
+            trace(Trace::Connected(port));
+            self.attempt(index, 1, now);
+        }
+    }
+
+    /// Ends whatever goes on at a port.
+    fn clear_port(&mut self, index: usize, now: u64) {
+        match core::mem::replace(&mut self.ports[index], Port::Empty) {
+            Port::Attached(device) => {
+                if let Some(device) = self.withdraw(device) {
+                    self.close_slot(device.slot.handle, now);
+                }
+            }
+            Port::Enumerating(attempt) => self.abandon(&attempt, now),
+            Port::Empty | Port::GivenUp => {}
+        }
+    }
+
+    /// Gives back what an attempt has.
+    fn abandon(&mut self, attempt: &Attempt, now: u64) {
+        self.free_store(attempt.store);
+        match attempt.wait {
+            Wait::Ticket(ticket, Request::EnableSlot(_)) => {
+                self.push_closing(Closing::Enabling(ticket));
+            }
+            Wait::Ticket(ticket, _) => {
+                // Gone already is what it should be.
+                let _ = self.controller.cancel(ticket);
+            }
+            Wait::Until(_) | Wait::Again(..) => {}
+        }
+        if let Some(slot) = attempt.enumeration.slot() {
+            self.close_slot(slot.handle, now);
+        }
+    }
+
+    fn attempt(&mut self, index: usize, number: u8, now: u64) {
+        let (enumeration, next) = Enumeration::new();
+        let wait = Wait::Until(now);
+        self.ports[index] = Port::Enumerating(Attempt { enumeration, wait, number, store: None });
+        self.follow(index, next, now);
+    }
+
+    /// Does what is due at the ports.
+    pub(crate) fn tick_ports(&mut self, now: u64) {
+        for index in 0..MAX_PORTS {
+            if self.ports[index].deadline().is_none_or(|at| at > now) {
+                continue;
+            }
+            let Port::Enumerating(Attempt { wait, .. }) = self.ports[index] else { continue };
+            match wait {
+                Wait::Until(_) => {
+                    let answer = match self.controller.port(index as u8 + 1) {
+                        Ok(status) => Answer::TimeUp(status),
+                        Err(error) => Answer::Refused(error),
+                    };
+                    self.advance(index, answer, now);
+                }
+                Wait::Again(request, _) => self.request(index, request, now),
+                Wait::Ticket(..) => {}
+            }
+        }
+    }
+
+    /// Takes the driver's answer when `ticket` belongs to an enumeration.
+    pub(crate) fn enumeration_answered(&mut self, ticket: Below, now: u64) -> bool {
+        let found = self.ports.iter().enumerate().find_map(|(index, port)| match port {
+            Port::Enumerating(Attempt { wait: Wait::Ticket(t, request), store, .. })
+                if *t == ticket =>
+            {
+                Some((index, *request, *store))
+            }
+            _ => None,
+        });
+        let Some((index, request, store)) = found else { return false };
+        let answer = match (request, store) {
+            (Request::Control(setup), Some(StoreIndex(place))) if setup.length > 0 => self
+                .controller
+                .take_data(ticket, &mut self.stores[usize::from(place)])
+                .map(Answer::Data),
+            _ => self.controller.result(ticket).map(|completed| match completed {
+                Completed::Done => Answer::Done,
+                Completed::Slot { slot, number } => Answer::Slot(Slot { handle: slot, number }),
+                Completed::Transferred(len) => Answer::Data(len),
+            }),
+        };
+        match answer {
+            Ok(answer) => self.advance(index, answer, now),
+            Err(XhciError::NotYet) => {}
+            Err(error) => self.advance(index, Answer::Refused(error), now),
+        }
+        true
+    }
+
+    fn advance(&mut self, index: usize, answer: Answer, now: u64) {
+        let Port::Enumerating(attempt) = &mut self.ports[index] else { return };
+        let store: &[u8] = match attempt.store {
+            Some(StoreIndex(place)) => &self.stores[usize::from(place)],
+            None => &[],
+        };
+        let next = attempt.enumeration.advance(answer, store);
+        trace(Trace::Step(PortNumber(index as u8 + 1), attempt.enumeration.step()));
+        self.follow(index, next, now);
+    }
+
+    fn follow(&mut self, index: usize, next: Next, now: u64) {
+        match next {
+            Next::Wait(ms) => self.wait(index, Wait::Until(now + ms)),
+            Next::Ask(request) => self.request(index, request, now),
+            Next::Ready => self.announce(index),
+            Next::Failed(failure) => self.failed(index, failure, now),
+        }
+    }
+
+    fn wait(&mut self, index: usize, wait: Wait) {
+        if let Port::Enumerating(attempt) = &mut self.ports[index] {
+            attempt.wait = wait;
+        }
+    }
+
+    /// Asks the driver for the next step of the device at a port.
+    fn request(&mut self, index: usize, request: Request, now: u64) {
+        let Port::Enumerating(Attempt { enumeration, store, .. }) = self.ports[index] else {
+            return;
+        };
+        let port = index as u8 + 1;
+        let answer = match (request, enumeration.slot()) {
+            (Request::ResetPort, _) => self.controller.start_port_reset(port),
+            (Request::EnableSlot(speed), _) => {
+                let Some(store) = store.or_else(|| self.take_store()) else {
+                    return self.failed(index, Failure::TooManyDevices, now);
+                };
+                if let Port::Enumerating(attempt) = &mut self.ports[index] {
+                    attempt.store = Some(store);
+                }
+                // One place for each slot that may have to be given up.
+                if self.closing.iter().flatten().count() > MAX_CLOSING - MAX_DEVICES {
+                    Err(XhciError::Busy)
+                } else {
+                    self.controller.start_enable_slot(port, speed)
+                }
+            }
+            (_, None) => return self.failed(index, Failure::Confused(enumeration.step()), now),
+            (Request::Address { block, max_packet0 }, Some(Slot { handle, .. })) => {
+                self.controller.start_address(handle, block, max_packet0)
+            }
+            (Request::Evaluate { max_packet0 }, Some(Slot { handle, .. })) => {
+                self.controller.start_evaluate(handle, max_packet0)
+            }
+            (Request::Control(setup), Some(Slot { handle, .. })) => {
+                self.controller.start_control(handle, setup, &[])
+            }
+            (Request::Configure, Some(Slot { handle, .. })) => {
+                self.controller.start_configure(handle, 0, enumeration.initial())
+            }
+        };
+        match answer {
+            Ok(ticket) => self.wait(index, Wait::Ticket(ticket, request)),
+            Err(error) if is_crowded(error) => {
+                self.wait(index, Wait::Again(request, now + CROWDED_MS));
+            }
+            Err(error) => self.advance(index, Answer::Refused(error), now),
+        }
+    }
+
+    /// The device at a port is configured: it enters the tree.
+    fn announce(&mut self, index: usize) {
+        let Port::Enumerating(Attempt { enumeration, store, .. }) = self.ports[index] else {
+            return;
+        };
+        let (Some(slot), Some(store)) = (enumeration.slot(), store) else { return };
+        let port = PortNumber(index as u8 + 1);
+        let bytes = &self.stores[usize::from(store.0)];
+        let device = Device::new(
+            (port, slot, store),
+            enumeration.speed(),
+            *enumeration.device(),
+            *enumeration.header(),
+            &bytes[..usize::from(enumeration.header().total)],
+        );
+        let issues = device.issues(bytes);
+        if issues > 0 {
+            trace(Trace::DescriptorIssues(port, issues));
+        }
+        // There are as many places as stores, and this device has a store.
+        if let Ok(handle) = self.devices.insert(SELF, device) {
+            self.ports[index] = Port::Attached(handle);
+            trace(Trace::Attached(port));
+            self.clients.devices_changed();
+        }
+    }
+
+    fn failed(&mut self, index: usize, failure: Failure, now: u64) {
+        let port = PortNumber(index as u8 + 1);
+        trace(Trace::EnumerationFailed(port, failure));
+        let Port::Enumerating(attempt) = self.ports[index] else { return };
+        self.ports[index] = Port::Empty;
+        match failure {
+            // Every slot is gone with the controller, and the port is looked
+            // at again when it is back.
+            Failure::Refused(_, error) if is_lost(error) => self.free_store(attempt.store),
+            Failure::NotThere => self.abandon(&attempt, now),
+            _ => {
+                self.abandon(&attempt, now);
+                if attempt.number < ATTEMPTS && failure != Failure::TooManyDevices {
+                    self.attempt(index, attempt.number + 1, now);
+                } else {
+                    trace(Trace::GivenUp(port));
+                    self.failed_enumerations = self.failed_enumerations.wrapping_add(1);
+                    self.ports[index] = Port::GivenUp;
+                }
+            }
+        }
+    }
+
+    fn push_closing(&mut self, closing: Closing) {
+        // A slot is enabled only while there is a place for each that exists.
+        if let Some(place) = self.closing.iter_mut().find(|place| place.is_none()) {
+            *place = Some(closing);
+        }
+    }
+
+    fn close_slot(&mut self, slot: SlotHandle, now: u64) {
+        self.push_closing(Closing::Owed(slot));
+        self.close_slots(now);
+    }
+
+    /// Asks for what is owed.
+    pub(crate) fn close_slots(&mut self, now: u64) {
+        for index in 0..MAX_CLOSING {
+            let Some(Closing::Owed(slot)) = self.closing[index] else { continue };
+            self.closing[index] = match self.controller.start_disable_slot(slot) {
+                Ok(ticket) => Some(Closing::Disabling(ticket)),
+                Err(error) if is_crowded(error) => {
+                    self.retry_later(now);
+                    continue;
+                }
+                Err(error) => {
+                    trace(Trace::SlotNotDisabled(error));
+                    None
+                }
+            };
+        }
+    }
+
+    /// Takes the driver's answer when `ticket` belongs to a slot that is being
+    /// given up.
+    pub(crate) fn slot_closed(&mut self, ticket: Below, now: u64) -> bool {
+        let is_it = |closing: &Option<Closing>| matches!(closing, Some(Closing::Enabling(t) | Closing::Disabling(t)) if *t == ticket);
+        let Some(index) = self.closing.iter().position(is_it) else { return false };
+        let answer = self.controller.result(ticket);
+        if answer == Err(XhciError::NotYet) {
+            return true;
+        }
+        let was = self.closing[index].take();
+        match (was, answer) {
+            (Some(Closing::Enabling(_)), Ok(Completed::Slot { slot, .. })) => {
+                self.close_slot(slot, now);
+            }
+            (Some(Closing::Disabling(_)), Err(error)) => trace(Trace::SlotNotDisabled(error)),
+            _ => {}
+        }
+        true
+    }
+}

@@ -1,0 +1,287 @@
+//! The loop around the core: messages, notifications, the timer.
+
+use abi::TIMER_MASK;
+use idol_runtime::{Leased, LenLimit, NotificationHandler, R, RequestError, W};
+use peers::Peers;
+use usb_core_api::{
+    DeviceHandle, DeviceInfo, Event, PipeStatus, Status, TicketHandle, UsbCoreError,
+};
+use usb_types::{EndpointAddress, Setup};
+use userlib::{RecvMessage, sys_get_timer, sys_set_timer};
+use xhci_api::Xhci;
+
+use crate::core::Core;
+use crate::{Config, MAX_CLIENTS, MAX_CONFIGURATION, MAX_CONTROL};
+
+include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
+
+userlib::task_slot!(XHCI, xhci);
+
+counters::counters!(UsbCoreError);
+
+/// Bytes of packet lengths that one `write_isoch` can carry.
+const MAX_LENGTHS: usize = 64;
+
+/// Bytes of packets that one `write_isoch` can carry.
+const MAX_PACKETS: usize = 4096;
+
+/// Bytes of one packet that `read_isoch` can carry.
+const MAX_PACKET: usize = 1024;
+
+struct Server<'c> {
+    config: &'c Config,
+    core: Core<Xhci>,
+    peers: Peers,
+    /// Deadline that the timer is set to.
+    armed: Option<u64>,
+    /// Packets on their way through.
+    packets: [u8; MAX_PACKETS],
+}
+
+/// Serves for ever.
+pub(crate) fn run(config: &Config) -> ! {
+    // Every client shares an edge with this task, the driver and the
+    // supervisor do as well.
+    assert!(config.neighbours.len() <= MAX_CLIENTS + 2, "more clients than MAX_CLIENTS");
+    let xhci = Xhci::from(XHCI.get_task_id());
+    let mut server = Server {
+        config,
+        core: Core::new(xhci, peers::epoch()),
+        peers: Peers::new(config.neighbours),
+        armed: None,
+        packets: [0; MAX_PACKETS],
+    };
+    server.core.begin(sys_get_timer().now);
+    server.settle();
+    let mut buffer = [0; INCOMING_SIZE];
+    idol_runtime::dispatch(&mut server, &mut buffer)
+}
+
+type Answer<T> = Result<T, RequestError<UsbCoreError>>;
+
+impl Server<'_> {
+    /// After anything that happened: hints clients and sets the timer.
+    fn settle(&mut self) {
+        while let Some(client) = self.core.clients.take_hint() {
+            peers::hint(client);
+        }
+        let deadline = self.core.deadline();
+        if deadline != self.armed {
+            self.armed = deadline;
+            sys_set_timer(deadline, TIMER_MASK);
+        }
+    }
+
+    fn peers_changed(&mut self) {
+        let driver = self.core.controller.task_id().index();
+        let mut driver_changed = false;
+        let core = &mut self.core;
+        self.peers.refresh(|change| {
+            if change.old.index() == driver {
+                driver_changed = true;
+            } else {
+                core.forget_client(change.old);
+            }
+        });
+        if driver_changed {
+            self.core.controller.refresh_task_id();
+            self.core.lose_controller();
+            self.core.begin(sys_get_timer().now);
+        }
+    }
+
+    /// Counts a refusal and makes it the answer.
+    fn answer<T>(&mut self, result: Result<T, UsbCoreError>) -> Answer<T> {
+        self.settle();
+        result.map_err(|refusal| {
+            counters::count!(refusal);
+            RequestError::Runtime(refusal)
+        })
+    }
+}
+
+impl NotificationHandler for Server<'_> {
+    fn current_notification_mask(&self) -> u32 {
+        self.config.peer_changed | self.config.xhci | TIMER_MASK
+    }
+
+    fn handle_notification(&mut self, bits: u32) {
+        if bits & self.config.peer_changed != 0 {
+            self.peers_changed();
+        }
+        let now = sys_get_timer().now;
+        if bits & self.config.xhci != 0 {
+            self.core.pull_all(now);
+        }
+        if bits & TIMER_MASK != 0 {
+            self.armed = None;
+            self.core.tick(now);
+        }
+        self.settle();
+    }
+}
+
+impl InOrderUsbCoreImpl for Server<'_> {
+    fn pull(&mut self, message: &RecvMessage) -> Answer<Event> {
+        self.core.meet(message.sender);
+        let event = self.core.pull(message.sender);
+        self.answer(Ok(event))
+    }
+
+    fn device(&mut self, _: &RecvMessage, device: DeviceHandle) -> Answer<DeviceInfo> {
+        let result = self.core.info(device);
+        self.answer(result)
+    }
+
+    fn read_configuration(
+        &mut self,
+        _: &RecvMessage,
+        device: DeviceHandle,
+        offset: u16,
+        data: LenLimit<Leased<W, [u8]>, MAX_CONFIGURATION>,
+    ) -> Answer<u16> {
+        let bytes = match self.core.configuration(device) {
+            Ok(bytes) => bytes.get(usize::from(offset)..).unwrap_or(&[]),
+            Err(refusal) => return self.answer(Err(refusal)),
+        };
+        let len = bytes.len().min(data.len());
+        data.write_range(0..len, &bytes[..len])?;
+        Ok(len as u16)
+    }
+
+    fn claim_interface(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        interface: u8,
+    ) -> Answer<()> {
+        self.core.meet(message.sender);
+        let result = self.core.claim(message.sender, device, interface);
+        self.answer(result)
+    }
+
+    fn release_interface(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        interface: u8,
+    ) -> Answer<()> {
+        let result = self.core.release(message.sender, device, interface);
+        self.answer(result)
+    }
+
+    fn start_set_interface(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        interface: u8,
+        alternate: u8,
+    ) -> Answer<TicketHandle> {
+        let now = sys_get_timer().now;
+        let setting = (interface, alternate);
+        let result = self.core.start_set_interface(message.sender, device, setting, now);
+        self.answer(result)
+    }
+
+    fn start_control(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        setup: Setup,
+        data: LenLimit<Leased<R, [u8]>, MAX_CONTROL>,
+    ) -> Answer<TicketHandle> {
+        let mut out = [0; MAX_CONTROL];
+        let out = &mut out[..data.len()];
+        data.read_range(0..data.len(), out)?;
+        let now = sys_get_timer().now;
+        let result = self.core.start_control(message.sender, device, setup, out, now);
+        self.answer(result)
+    }
+
+    fn result(&mut self, message: &RecvMessage, ticket: TicketHandle) -> Answer<()> {
+        let result = self.core.result(message.sender, ticket).and_then(|ended| ended.result);
+        self.answer(result)
+    }
+
+    fn take_data(
+        &mut self,
+        message: &RecvMessage,
+        ticket: TicketHandle,
+        data: LenLimit<Leased<W, [u8]>, MAX_CONTROL>,
+    ) -> Answer<u16> {
+        let ended = match self.core.result(message.sender, ticket) {
+            Ok(ended) => ended,
+            Err(refusal) => return self.answer(Err(refusal)),
+        };
+        if let Err(refusal) = ended.result {
+            return self.answer(Err(refusal));
+        }
+        let len = ended.data().len().min(data.len());
+        data.write_range(0..len, &ended.data()[..len])?;
+        Ok(len as u16)
+    }
+
+    fn cancel(&mut self, message: &RecvMessage, ticket: TicketHandle) -> Answer<()> {
+        let result = self.core.cancel(message.sender, ticket);
+        self.answer(result)
+    }
+
+    fn write_isoch(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        endpoint: EndpointAddress,
+        lengths: LenLimit<Leased<R, [u8]>, MAX_LENGTHS>,
+        data: LenLimit<Leased<R, [u8]>, MAX_PACKETS>,
+    ) -> Answer<u8> {
+        let mut sizes = [0; MAX_LENGTHS];
+        let sizes = &mut sizes[..lengths.len()];
+        lengths.read_range(0..lengths.len(), sizes)?;
+        let packets = &mut self.packets[..data.len()];
+        data.read_range(0..data.len(), packets)?;
+        let result = self.core.write_isoch(message.sender, device, endpoint, (sizes, packets));
+        self.answer(result)
+    }
+
+    fn read_isoch(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        endpoint: EndpointAddress,
+        data: LenLimit<Leased<W, [u8]>, MAX_PACKET>,
+    ) -> Answer<u16> {
+        let packet = &mut self.packets[..data.len()];
+        let result = self.core.read_isoch(message.sender, device, endpoint, packet);
+        if let Ok(len) = result {
+            let len = usize::from(len).min(packet.len());
+            data.write_range(0..len, &packet[..len])?;
+        }
+        self.answer(result)
+    }
+
+    fn isoch_status(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        endpoint: EndpointAddress,
+    ) -> Answer<PipeStatus> {
+        let result = self.core.isoch_status(message.sender, device, endpoint);
+        self.answer(result)
+    }
+
+    fn hold(&mut self, message: &RecvMessage, device: DeviceHandle) -> Answer<()> {
+        self.core.meet(message.sender);
+        let result = self.core.hold(message.sender, device);
+        self.answer(result)
+    }
+
+    fn unhold(&mut self, message: &RecvMessage, device: DeviceHandle) -> Answer<()> {
+        let result = self.core.unhold(message.sender, device);
+        self.answer(result)
+    }
+
+    fn status(&mut self, _: &RecvMessage) -> Answer<Status> {
+        let status = self.core.status();
+        self.answer(Ok(status))
+    }
+}
