@@ -9,6 +9,10 @@
 //! and later kill that task, which resets its coroutine without unwinding.
 //! Callers must therefore hold nothing across a call that has to be dropped.
 
+mod bench;
+
+pub use bench::{Bench, OnBench};
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

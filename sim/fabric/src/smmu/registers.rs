@@ -387,6 +387,10 @@ impl Smmu {
         let index = before.mask() << 1 | 1;
         self.registers.cmdq_prod = value & index;
         let after = self.registers.command_queue();
+        if self.registers.cr0ack & CMDQEN == 0 {
+            // Where the queue starts when it is enabled.
+            return;
+        }
         let added = after.filled().wrapping_sub(before.filled()) & index;
         // More than there was room for, or a step back.
         if value & !index != 0 || before.filled() + added > before.mask() + 1 {
@@ -402,7 +406,8 @@ impl Smmu {
         let index = before.mask() << 1 | 1;
         self.registers.eventq_cons = value & (index | 1 << 31);
         let after = self.registers.event_queue();
-        if value & !(index | 1 << 31) != 0 || after.filled() > before.filled() {
+        let running = self.registers.event_queue_enabled();
+        if running && (value & !(index | 1 << 31) != 0 || after.filled() > before.filled()) {
             bus.violation(Violation::SmmuBadIndex { register: EVENTQ_CONS, value });
         }
     }

@@ -1,0 +1,258 @@
+//! The peer's half: mapping, taking away, confirmations, quarantine.
+
+use abi::TaskId;
+use addr::Peer as PeerAddress;
+use iommu_api::{Access, GrantHandle, IommuError, Part, TicketHandle, WindowHandle};
+
+use super::{CONFIRM_MS, Mapper, code, number_of};
+use crate::layout::event_ring;
+use crate::peer::{Change, Sequence};
+use crate::pools::Missing;
+use crate::window::{AtPeer, Flush, Hold, PARTS, Window, index, longest};
+
+/// The deadline of what is waited for without end.
+const NO_DEADLINE: u64 = u64::MAX;
+
+impl Mapper<'_> {
+    /// Lets the peer see granted pages as a part of the caller's window.
+    ///
+    /// # Errors
+    /// As in `idl/iommu.idol`.
+    pub fn map_peer(
+        &mut self,
+        caller: TaskId,
+        handle: WindowHandle,
+        part: Part,
+        grant_handle: GrantHandle,
+        access: Access,
+    ) -> Result<PeerAddress, IommuError> {
+        let window = *self.window_of(caller, handle)?;
+        let (_, grant) = self.grants.find(grant_handle).map_err(code)?;
+        let grant = *grant;
+        if grant.ending {
+            return Err(IommuError::Stale);
+        }
+        if usize::from(grant.grantee) != caller.index() {
+            return Err(IommuError::NotGrantee);
+        }
+        if self.earlier.is_some() {
+            // The monitor may still hold what an earlier life mapped.
+            return Err(IommuError::Quarantined);
+        }
+        let pages = grant.pages;
+        self.pools.check_quarantine(pages)?;
+        if pages.count() > longest(part) {
+            return Err(IommuError::PartTooLong);
+        }
+        match window.peer[index(part)] {
+            None => {}
+            Some(AtPeer { hold: Hold::Lost, .. }) => return Err(IommuError::Quarantined),
+            Some(_) => return Err(IommuError::AlreadyMapped),
+        }
+        // Event ring and buffer are the same pages on both sides; of a transfer
+        // ring the peer gets the shadow and never the real one.
+        let shared = matches!(part, Part::EventRing | Part::Buffer);
+        if window.bus[index(part)].is_some_and(|bus| shared != (bus.pages == pages)) {
+            return Err(IommuError::BadPages);
+        }
+        self.pools.map_peer(pages)?;
+        let at = match part {
+            Part::EventRing => Ok(PeerAddress(event_ring(number_of(handle)))),
+            Part::DataRing | Part::SyncRing => self.peer_rings.allocate(pages.bytes()),
+            Part::Buffer => self.peer_buffers.allocate(pages.bytes()),
+        };
+        let Ok(at) = at else {
+            self.pools.unmap_peer(pages);
+            return Err(IommuError::NoAddresses);
+        };
+        let access = if part == Part::EventRing { Access::Read } else { access };
+        self.peer.map(at, self.pools.phys(pages), pages.count(), access);
+        let (_, grant) = self.grants.find_mut(grant_handle).map_err(code)?;
+        grant.mapped += 1;
+        let placed = AtPeer { at, pages, grant: grant_handle, hold: Hold::Mapped };
+        self.window(handle)?.peer[index(part)] = Some(placed);
+        self.write_windows();
+        Ok(at)
+    }
+
+    /// Takes every part of the caller's window from the peer.
+    ///
+    /// # Errors
+    /// As in `idl/iommu.idol`.
+    pub fn start_unmap_peer(
+        &mut self,
+        caller: TaskId,
+        handle: WindowHandle,
+        now: u64,
+    ) -> Result<TicketHandle, IommuError> {
+        self.window_of(caller, handle)?;
+        self.tickets.room_for(caller).map_err(|_| IommuError::NoTickets)?;
+        let fresh = self.take_from_peer(now, |window, _| window == handle);
+        // What an earlier request took away is waited for too.
+        let under_way =
+            self.window(handle)?.peer.iter().flatten().find_map(|part| {
+                if let Hold::Leaving(flush) = part.hold { Some(flush) } else { None }
+            });
+        self.start(caller, fresh.or(under_way))
+    }
+
+    /// Takes the parts that `which` picks from the peer. The answer is the
+    /// request that has to be confirmed; `None` when there was nothing to take.
+    pub(super) fn take_from_peer(
+        &mut self,
+        now: u64,
+        which: impl Fn(WindowHandle, &AtPeer) -> bool,
+    ) -> Option<Flush> {
+        let mut any = false;
+        for (handle, _, window) in self.windows.iter_mut() {
+            for part in window.peer.iter_mut().flatten() {
+                if part.hold == Hold::Mapped && which(handle, part) {
+                    self.peer.unmap(part.at, part.pages.count());
+                    any = true;
+                }
+            }
+        }
+        if !any {
+            return None;
+        }
+        // The window page goes first, so that one request covers both.
+        let sequence = self.peer.next_request();
+        let flush = Flush { sequence, deadline: now + CONFIRM_MS };
+        for (handle, _, window) in self.windows.iter_mut() {
+            for part in window.peer.iter_mut().flatten() {
+                if part.hold == Hold::Mapped && which(handle, part) {
+                    part.hold = Hold::Leaving(flush);
+                }
+            }
+        }
+        for (handle, _, window) in self.windows.iter() {
+            self.peer.write_window(number_of(handle), &window.entry());
+        }
+        let asked = self.peer.request();
+        debug_assert_eq!(asked, sequence);
+        Some(flush)
+    }
+
+    /// Looks at what the monitor has confirmed: on its bell, and before a
+    /// deadline counts.
+    pub fn confirmed(&mut self) {
+        let (done, change) = self.peer.done();
+        if change == Change::Reset {
+            self.after_reset();
+        } else if let Some(done) = done {
+            self.settle(|flush| flush.sequence.covered_by(done), true);
+        }
+        self.reap();
+    }
+
+    /// Gives up on confirmations whose deadline has passed.
+    pub fn expire(&mut self, now: u64) {
+        self.confirmed();
+        let late = |flush: &Flush| flush.deadline <= now;
+        if self.flushes().any(|flush| late(&flush)) {
+            self.settle(late, false);
+            self.reap();
+        }
+    }
+
+    /// When [`Self::expire`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.flushes().map(|flush| flush.deadline).filter(|&at| at != NO_DEADLINE).min()
+    }
+
+    fn flushes(&self) -> impl Iterator<Item = Flush> {
+        let leaving = self.windows.iter().flat_map(|(_, _, window)| leaving(window));
+        leaving.chain(self.earlier)
+    }
+
+    /// The DSP was reset: it holds nothing, whatever it was asked or not asked
+    /// to forget.
+    fn after_reset(&mut self) {
+        self.settle(|_| true, true);
+        for (_, _, window) in self.windows.iter_mut() {
+            for (&part, slot) in PARTS.iter().zip(&mut window.peer) {
+                if let Some(lost) = slot.take_if(|held| held.hold == Hold::Lost) {
+                    release(&mut self.peer_rings, &mut self.peer_buffers, part, &lost);
+                }
+            }
+        }
+        self.pools.release_quarantine(Missing::Peer);
+        // It starts from the tables and the page as they are.
+        self.peer.request();
+    }
+
+    /// Ends what waits for the requests that `which` picks: `confirmed`, or not.
+    fn settle(&mut self, which: impl Fn(&Flush) -> bool, confirmed: bool) {
+        let mut highest: Option<Sequence> = None;
+        let mut cover = |sequence: Sequence| {
+            if highest.is_none_or(|highest| highest.covered_by(sequence)) {
+                highest = Some(sequence);
+            }
+        };
+        if let Some(earlier) = self.earlier.take_if(|earlier| confirmed && which(earlier)) {
+            cover(earlier.sequence);
+        }
+        if let Some(earlier) = &mut self.earlier
+            && which(earlier)
+        {
+            // Not confirmed: nothing can be mapped for the peer until the DSP
+            // was reset or answers after all. There is nobody to tell.
+            earlier.deadline = NO_DEADLINE;
+        }
+        for (_, _, window) in self.windows.iter_mut() {
+            for (&part, slot) in PARTS.iter().zip(&mut window.peer) {
+                let Some(AtPeer { hold: Hold::Leaving(flush), pages, grant, .. }) = *slot else {
+                    continue;
+                };
+                if !which(&flush) {
+                    continue;
+                }
+                cover(flush.sequence);
+                self.pools.unmap_peer(pages);
+                if let Ok((_, grant)) = self.grants.find_mut(grant) {
+                    grant.mapped -= 1;
+                }
+                if confirmed {
+                    if let Some(gone) = slot.take() {
+                        release(&mut self.peer_rings, &mut self.peer_buffers, part, &gone);
+                    }
+                } else {
+                    self.pools.quarantine(pages, Missing::Peer);
+                    if let Some(lost) = slot {
+                        lost.hold = Hold::Lost;
+                    }
+                }
+            }
+        }
+        self.drop_ended_grants();
+        if let Some(highest) = highest {
+            let result = if confirmed { Ok(()) } else { Err(IommuError::Quarantined) };
+            self.end_tickets(highest, result);
+        }
+    }
+}
+
+fn leaving(window: &Window) -> impl Iterator<Item = Flush> {
+    window.peer.iter().flatten().filter_map(|part| match part.hold {
+        Hold::Leaving(flush) => Some(flush),
+        Hold::Mapped | Hold::Lost => None,
+    })
+}
+
+fn release<const R: usize, const B: usize>(
+    rings: &mut iova::Allocator<PeerAddress, R>,
+    buffers: &mut iova::Allocator<PeerAddress, B>,
+    part: Part,
+    gone: &AtPeer,
+) {
+    match part {
+        Part::EventRing => {}
+        Part::DataRing | Part::SyncRing => {
+            rings.release(gone.at, gone.pages.bytes());
+        }
+        Part::Buffer => {
+            buffers.release(gone.at, gone.pages.bytes());
+        }
+    }
+}

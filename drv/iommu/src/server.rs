@@ -1,0 +1,258 @@
+//! The server: messages, interrupts and deadlines to `mapper`.
+
+use abi::TaskId;
+use addr::{Bus, Peer};
+use idol_runtime::{NotificationHandler, RequestError};
+use iommu_api::{
+    Access, Attached, Event, GrantHandle, IommuError, Part, Status, TicketHandle, WindowHandle,
+};
+use peers::Peers;
+use userlib::{RecvMessage, TIMER_MASK, sys_get_timer, sys_irq_control, sys_set_timer};
+
+use crate::Config;
+use crate::mapper::Mapper;
+
+include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
+
+/// What went on; for whoever looks in with a debugger.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, counters::Count)]
+enum Trace {
+    #[count(skip)]
+    None,
+    Attached(TaskId),
+    Refused(IommuError),
+    FaultsMasked,
+    Expired(u64),
+    ClientDied(TaskId),
+}
+
+ringbuf::counted_ringbuf!(Trace, 32, Trace::None);
+
+struct Server<'c> {
+    config: &'c Config,
+    mapper: Mapper<'c>,
+    peers: Peers,
+}
+
+/// Serves for ever.
+pub(crate) fn run(config: &Config) -> ! {
+    let epoch = peers::epoch();
+    let now = sys_get_timer().now;
+    let mapper = Mapper::take_over(config, epoch, now).expect("the SMMU answers");
+    let mut server = Server { config, mapper, peers: Peers::new(config.clients) };
+    sys_irq_control(config.fault | config.tlb, true);
+    server.after();
+    let mut buffer = [0; INCOMING_SIZE];
+    idol_runtime::dispatch(&mut server, &mut buffer)
+}
+
+impl Server<'_> {
+    /// What every wake ends with: hints, the fault interrupt, the timer.
+    fn after(&mut self) {
+        for index in self.mapper.take_hints() {
+            if let Some(client) = self.peers.current(index) {
+                peers::hint(client);
+            }
+        }
+        sys_set_timer(self.mapper.next_deadline(), TIMER_MASK);
+    }
+
+    /// Answers a client, after the same.
+    fn answer<T>(&mut self, result: Result<T, IommuError>) -> Result<T, RequestError<IommuError>> {
+        if let Err(error) = &result
+            && *error != IommuError::NotYet
+        {
+            ringbuf::ringbuf_entry!(Trace::Refused(*error));
+        }
+        self.after();
+        Ok(result?)
+    }
+
+    /// Runs what may end the reason why the fault interrupt is masked.
+    fn unmasking<T>(&mut self, f: impl FnOnce(&mut Mapper<'_>) -> T) -> T {
+        let before = self.mapper.is_masked();
+        let result = f(&mut self.mapper);
+        if before && !self.mapper.is_masked() {
+            sys_irq_control(self.config.fault, true);
+        }
+        result
+    }
+}
+
+impl NotificationHandler for Server<'_> {
+    fn current_notification_mask(&self) -> u32 {
+        self.config.fault | self.config.tlb | self.config.peer_changed | TIMER_MASK
+    }
+
+    fn handle_notification(&mut self, bits: u32) {
+        let now = sys_get_timer().now;
+        if bits & self.config.peer_changed != 0 {
+            let mut died = [None; abi::MAX_TASKS];
+            let mut places = died.iter_mut();
+            self.peers.refresh(|change| {
+                if let Some(place) = places.next() {
+                    *place = Some(change.old);
+                }
+            });
+            for old in died.into_iter().flatten() {
+                ringbuf::ringbuf_entry!(Trace::ClientDied(old));
+                self.unmasking(|mapper| mapper.died(old, now));
+            }
+        }
+        if bits & self.config.fault != 0 {
+            if self.mapper.faulted() {
+                sys_irq_control(self.config.fault, true);
+            } else {
+                ringbuf::ringbuf_entry!(Trace::FaultsMasked);
+            }
+        }
+        if bits & self.config.tlb != 0 {
+            // The line first: a bell after the look at the answer rings again.
+            sys_irq_control(self.config.tlb, true);
+            self.unmasking(|mapper| mapper.confirmed());
+        }
+        if self.mapper.next_deadline().is_some_and(|deadline| deadline <= now) {
+            ringbuf::ringbuf_entry!(Trace::Expired(now));
+            self.unmasking(|mapper| mapper.expire(now));
+        }
+        self.after();
+    }
+}
+
+impl InOrderIommuImpl for Server<'_> {
+    fn attach(&mut self, message: &RecvMessage) -> Result<Attached, RequestError<IommuError>> {
+        ringbuf::ringbuf_entry!(Trace::Attached(message.sender));
+        let result = self.unmasking(|mapper| mapper.attach(message.sender));
+        self.answer(result)
+    }
+
+    fn map(
+        &mut self,
+        message: &RecvMessage,
+        pool: u8,
+        page: u16,
+        count: u16,
+        access: Access,
+    ) -> Result<Bus, RequestError<IommuError>> {
+        let result = self.mapper.map(message.sender, pool, page, count, access);
+        self.answer(result)
+    }
+
+    fn unmap(&mut self, message: &RecvMessage, at: Bus) -> Result<(), RequestError<IommuError>> {
+        let result = self.mapper.unmap(message.sender, at);
+        self.answer(result)
+    }
+
+    fn open_window(
+        &mut self,
+        message: &RecvMessage,
+        controller: u8,
+    ) -> Result<WindowHandle, RequestError<IommuError>> {
+        let result = self.mapper.open_window(message.sender, controller);
+        self.answer(result)
+    }
+
+    fn close_window(
+        &mut self,
+        message: &RecvMessage,
+        window: WindowHandle,
+    ) -> Result<(), RequestError<IommuError>> {
+        let result = self.unmasking(|mapper| mapper.close_window(message.sender, window));
+        self.answer(result)
+    }
+
+    fn place(
+        &mut self,
+        message: &RecvMessage,
+        window: WindowHandle,
+        part: Part,
+        pool: u8,
+        page: u16,
+        count: u16,
+        access: Access,
+    ) -> Result<Bus, RequestError<IommuError>> {
+        let pages = (pool, page, count);
+        let result = self.mapper.place(message.sender, window, part, pages, access);
+        self.answer(result)
+    }
+
+    fn displace(
+        &mut self,
+        message: &RecvMessage,
+        window: WindowHandle,
+        part: Part,
+    ) -> Result<(), RequestError<IommuError>> {
+        let result = self.unmasking(|mapper| mapper.displace(message.sender, window, part));
+        self.answer(result)
+    }
+
+    fn grant(
+        &mut self,
+        message: &RecvMessage,
+        pool: u8,
+        page: u16,
+        count: u16,
+        grantee: u16,
+    ) -> Result<GrantHandle, RequestError<IommuError>> {
+        let result = self.mapper.grant(message.sender, (pool, page, count), grantee);
+        self.answer(result)
+    }
+
+    fn release(
+        &mut self,
+        message: &RecvMessage,
+        grant: GrantHandle,
+    ) -> Result<(), RequestError<IommuError>> {
+        let result = self.mapper.release(message.sender, grant);
+        self.answer(result)
+    }
+
+    fn start_revoke(
+        &mut self,
+        message: &RecvMessage,
+        grant: GrantHandle,
+    ) -> Result<TicketHandle, RequestError<IommuError>> {
+        let now = sys_get_timer().now;
+        let result = self.mapper.start_revoke(message.sender, grant, now);
+        self.answer(result)
+    }
+
+    fn map_peer(
+        &mut self,
+        message: &RecvMessage,
+        window: WindowHandle,
+        part: Part,
+        grant: GrantHandle,
+        access: Access,
+    ) -> Result<Peer, RequestError<IommuError>> {
+        let result = self.mapper.map_peer(message.sender, window, part, grant, access);
+        self.answer(result)
+    }
+
+    fn start_unmap_peer(
+        &mut self,
+        message: &RecvMessage,
+        window: WindowHandle,
+    ) -> Result<TicketHandle, RequestError<IommuError>> {
+        let now = sys_get_timer().now;
+        let result = self.mapper.start_unmap_peer(message.sender, window, now);
+        self.answer(result)
+    }
+
+    fn result(
+        &mut self,
+        message: &RecvMessage,
+        ticket: TicketHandle,
+    ) -> Result<(), RequestError<IommuError>> {
+        let result = self.mapper.result(message.sender, ticket);
+        self.answer(result)
+    }
+
+    fn pull(&mut self, message: &RecvMessage) -> Result<Event, RequestError<IommuError>> {
+        Ok(self.mapper.pull(message.sender))
+    }
+
+    fn status(&mut self, _: &RecvMessage) -> Result<Status, RequestError<IommuError>> {
+        Ok(self.mapper.status())
+    }
+}
