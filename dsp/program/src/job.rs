@@ -151,7 +151,7 @@ impl Job {
             Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
             Phase::Granted(response) => match Playing::new(core, &self.start, &response) {
                 Ok(playing) => {
-                    let frames = 2 * playing.cadence().period_ns();
+                    let frames = 2 * playing.period_ns();
                     self.playing = Some(playing);
                     self.phase = Phase::Settling { until: now + frames.max(SETTLE_NS) };
                 }

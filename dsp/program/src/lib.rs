@@ -13,7 +13,6 @@
 pub mod core;
 mod job;
 mod mail;
-pub mod pacing;
 pub mod stream;
 
 use crate::core::{Core, answer};

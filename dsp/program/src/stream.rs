@@ -7,16 +7,18 @@
 //! Section numbers are those of the xHCI specification 1.2.
 
 use crate::core::{Core, Denied, RingPage, answer};
-use crate::pacing::{Cadence, Pacing};
 use addr::{Bus, Peer};
 use dsp_abi::media::PCM;
 use dsp_abi::monitor::{Call, MEDIA};
 use dsp_abi::port;
-use qmi::{Region, Speed, StreamResponse};
+use qmi::{Region, StreamResponse};
 use trb::{
     CompletionCode, ConsumerRing, Event, IOC, InterrupterId, Isoch, PER_PAGE, ProducerRing, Start,
     TransferEvent, Trb,
 };
+use usb_desc::uac::feedback::Feedback;
+use usb_desc::uac::packets::{Pacer, Sizing};
+use usb_types::Speed;
 
 /// Packets between two completions that are reported: one wake-up in 8 ms at a
 /// packet a millisecond.
@@ -44,6 +46,8 @@ pub enum Unusable {
     Missing,
     /// The speed is none that isochronous endpoints have.
     Speed,
+    /// The endpoint cannot carry the rate.
+    Rate,
     /// The transfer buffer does not hold two packets.
     BufferTooSmall,
     /// The monitor knows no session with that event ring.
@@ -147,8 +151,9 @@ pub struct Playing {
     feedback: Peer,
     feedback_bus: Bus,
     feedback_bytes: u32,
-    pacing: Pacing,
-    cadence: Cadence,
+    /// Reads what the device wishes, and what is sent for it.
+    wish: Feedback,
+    pacer: Pacer,
     frame_bytes: u32,
     frames: u32,
     /// Frames that were put into packets.
@@ -173,20 +178,19 @@ impl Playing {
         let interrupter = response.interrupter_num.ok_or(Unusable::Missing)?;
         let interrupter =
             InterrupterId::new(u16::from(interrupter)).map_err(|_| Unusable::Missing)?;
-        let full_speed = match response.speed_info.ok_or(Unusable::Missing)? {
-            Speed::FULL => true,
-            Speed::HIGH | Speed::SUPER | Speed::SUPER_PLUS => false,
+        let speed = match response.speed_info.ok_or(Unusable::Missing)? {
+            qmi::Speed::FULL => Speed::Full,
+            qmi::Speed::HIGH => Speed::High,
+            qmi::Speed::SUPER | qmi::Speed::SUPER_PLUS => Speed::Super,
             _ => return Err(Unusable::Speed),
         };
-        let cadence = Cadence::new(full_speed, endpoint.interval);
-        let frame_bytes = start.channels * u32::from(subslot);
         // 10:0 is the size, 12:11 further transactions (USB 2.0 table 9-13).
         let packet_size = endpoint.max_packet & 0x7FF;
         let max_burst = (endpoint.max_packet >> 11 & 3) as u8;
-        let max_packet = u32::from(packet_size) * (1 + u32::from(max_burst));
-        if frame_bytes == 0 || max_packet < frame_bytes {
-            return Err(Unusable::Missing);
-        }
+        let room = u32::from(packet_size) * (1 + u32::from(max_burst));
+        let frame_bytes = start.channels * u32::from(subslot);
+        let sizing = sizing(start.rate, frame_bytes, room, speed, endpoint.interval)
+            .ok_or(Unusable::Rate)?;
 
         let [session, ..] =
             answer(core.call(Call::FindSession, [memory.evt_ring.iova.low(), 0, 0, 0, 0]))
@@ -194,7 +198,7 @@ impl Playing {
 
         let (skip, usable) = within_boundary(memory.xfer_buff.dma, memory.xfer_buff.size);
         let feedback_space = FEEDBACK_DEPTH * FEEDBACK_BYTES;
-        let slot_bytes = max_packet.next_multiple_of(4);
+        let slot_bytes = sizing.max_bytes().next_multiple_of(4);
         let slots = (usable.saturating_sub(feedback_space) / slot_bytes).min(DEPTH);
         if slots < 2 {
             return Err(Unusable::BufferTooSmall);
@@ -219,9 +223,9 @@ impl Playing {
             slots,
             feedback: memory.xfer_buff.iova.plus(tail),
             feedback_bus: memory.xfer_buff.dma.plus(tail),
-            feedback_bytes: if full_speed { 3 } else { 4 },
-            pacing: Pacing::new(cadence, start.rate, max_packet / frame_bytes),
-            cadence,
+            feedback_bytes: if speed == Speed::Full { 3 } else { 4 },
+            wish: Feedback::new(start.rate, speed),
+            pacer: Pacer::new(sizing),
             frame_bytes,
             frames: start.frames,
             sent: 0,
@@ -235,10 +239,10 @@ impl Playing {
         self.session
     }
 
-    /// The stream's packet rhythm.
+    /// Nanoseconds from packet to packet.
     #[must_use]
-    pub const fn cadence(&self) -> &Cadence {
-        &self.cadence
+    pub fn period_ns(&self) -> u64 {
+        1_000_000_000 / u64::from(self.pacer.sizing().packets)
     }
 
     /// Frames whose packets completed.
@@ -263,7 +267,7 @@ impl Playing {
         let before = self.sent;
         let spacing = SPACING.min(self.slots / 2);
         while self.sent < self.frames && self.data.outstanding() < self.slots {
-            let nominal = self.pacing.frames();
+            let nominal = u32::from(self.pacer.next_frames());
             let frames = nominal.min(self.frames - self.sent);
             let slot = self.data.produced % self.slots * self.slot_bytes;
             self.copy(core, slot, frames * self.frame_bytes);
@@ -361,7 +365,10 @@ impl Playing {
             let packet = &mut packet[..self.feedback_bytes as usize];
             core.read(self.feedback.plus(feedback_slot(n)), packet);
             if packet.iter().any(|&byte| byte != 0) {
-                self.pacing.feedback(packet);
+                match self.wish.read(packet) {
+                    Ok(frames) => self.pacer.follow(frames),
+                    Err(_) => self.counters.strange = self.counters.strange.wrapping_add(1),
+                }
                 return;
             }
         }
@@ -416,9 +423,33 @@ impl Playing {
 
     /// Frames in packets that did not complete, at the nominal rate.
     fn queued_frames(&self) -> u32 {
-        let per_second = u64::from(self.cadence.packets);
-        (u64::from(self.data.outstanding()) * u64::from(self.pacing.rate()) / per_second) as u32
+        let Sizing { rate, packets, .. } = *self.pacer.sizing();
+        (u64::from(self.data.outstanding()) * u64::from(rate) / u64::from(packets)) as u32
     }
+}
+
+/// Packet sizes at `rate` of an endpoint that has `room` bytes per packet (A17);
+/// `None` when it cannot carry the rate.
+fn sizing(rate: u32, frame_bytes: u32, room: u32, speed: Speed, interval: u8) -> Option<Sizing> {
+    let interval = match (speed, interval) {
+        (Speed::Full, _) => 0,
+        (_, 1..=4) => interval - 1,
+        _ => 0,
+    };
+    let units = if speed == Speed::Full { 1000 } else { 8000 };
+    let packets = units >> interval;
+    let fit = room.checked_div(frame_bytes)?;
+    let max_frames = rate.checked_mul(3)?.div_ceil(2 * packets).min(fit);
+    if rate.div_ceil(packets) > fit {
+        return None;
+    }
+    Some(Sizing {
+        rate,
+        packets,
+        interval,
+        max_frames: u16::try_from(max_frames).ok()?,
+        frame_bytes: u16::try_from(frame_bytes).ok()?,
+    })
 }
 
 fn feedback_slot(n: u32) -> u64 {
