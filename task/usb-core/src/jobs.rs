@@ -131,6 +131,12 @@ impl Jobs {
         }
     }
 
+    /// Whether there is neither work nor a ticket.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.list.iter().all(Option::is_none) && self.tickets.is_empty()
+    }
+
     fn orphan(&mut self, ticket: TicketHandle) {
         for place in &mut self.list {
             if let Some(job) = place

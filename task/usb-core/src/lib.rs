@@ -25,6 +25,11 @@ pub mod power;
 mod server;
 mod switch;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 /// Devices at a time. A machine for one headset has room for a few more; the
 /// next one is not enumerated.
 pub const MAX_DEVICES: usize = 8;

@@ -200,6 +200,8 @@ impl<C: Controller> Core<C> {
             Some(StoreIndex(place)) => &self.stores[usize::from(place)],
             None => &[],
         };
+        // What was waited for has come: nothing of it is left to give up.
+        attempt.wait = Wait::Until(now);
         let next = attempt.enumeration.advance(answer, store);
         trace(Trace::Step(PortNumber(index as u8 + 1), attempt.enumeration.step()));
         self.follow(index, next, now);

@@ -1,0 +1,343 @@
+//! A driver with one made-up device, for tests.
+//!
+//! Every request is written down and answered at once through the event
+//! queue, unless a test says otherwise.
+
+use core::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use abi::{Generation, TaskId};
+use handles::{Epoch, Handle, Raw};
+use usb_core_api::{DeviceHandle, Event, UsbCoreError};
+use usb_types::{Setup, Speed};
+use xhci_api::{
+    CHANGE_CONNECT, Completed, ControllerInfo, EndpointSpec, Event as Below, IsochStatus,
+    PortStatus, SlotHandle, TicketHandle, XhciError,
+};
+
+use crate::controller::{Answer, Controller};
+use crate::core::Core;
+
+/// QEMU's `usb-audio`: full speed, playback in alternate 1 of interface 1.
+pub(crate) const DEVICE: [u8; 18] = [
+    0x12, 0x01, 0x00, 0x01, 0x00, 0x00, 0x00, 0x40, 0xf4, 0x46, 0x02, 0x00, 0x00, 0x00, 0x01, 0x02,
+    0x03, 0x01,
+];
+
+/// Two interfaces: 0 without endpoints; 1 with alternate 1 (isochronous OUT 1)
+/// and alternate 2 (isochronous OUT 1 with larger packets, feedback IN 1).
+pub(crate) const CONFIGURATION: [u8; 66] = [
+    9, 2, 66, 0, 2, 1, 0, 0x80, 50, //
+    9, 4, 0, 0, 0, 1, 1, 0, 0, //
+    9, 4, 1, 0, 0, 1, 2, 0, 0, //
+    9, 4, 1, 1, 1, 1, 2, 0, 0, 7, 5, 0x01, 0x0d, 0xc0, 0, 1, //
+    9, 4, 1, 2, 2, 1, 2, 0, 0, 7, 5, 0x01, 0x05, 0x80, 1, 1, //
+    0, 0, 0, 0, 0, 0, 0,
+];
+
+/// [`CONFIGURATION`] with its last descriptor in place: feedback IN 1.
+pub(crate) fn configuration() -> Vec<u8> {
+    let mut bytes = CONFIGURATION.to_vec();
+    bytes[59..].copy_from_slice(&[7, 5, 0x81, 0x11, 3, 0, 1]);
+    bytes
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) log: Vec<String>,
+    pub(crate) events: VecDeque<Below>,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) device: Vec<u8>,
+    pub(crate) configurations: Vec<Vec<u8>>,
+    /// Requests that are refused when asked for, by how their log line starts.
+    pub(crate) refuse: Vec<(&'static str, XhciError)>,
+    /// Requests that end badly.
+    pub(crate) fail: Vec<(&'static str, XhciError)>,
+    /// Requests whose end a test lets come with [`Fake::release`].
+    pub(crate) stuck: Vec<&'static str>,
+    /// Held-back ends.
+    pub(crate) held: Vec<TicketHandle>,
+    tickets: Vec<(TicketHandle, Answer<Completed>, Vec<u8>)>,
+    issued: u16,
+    slots: u16,
+    pub(crate) open_slots: Vec<SlotHandle>,
+    pub(crate) dead: bool,
+}
+
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Port {
+    pub(crate) connected: bool,
+    pub(crate) enabled: bool,
+    pub(crate) usb3: bool,
+    pub(crate) speed: Option<Speed>,
+    pub(crate) changes: u8,
+}
+
+#[derive(Clone)]
+pub(crate) struct Fake(pub(crate) Rc<RefCell<State>>);
+
+impl Fake {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            ports: vec![Port::default(); 4],
+            device: DEVICE.to_vec(),
+            configurations: vec![configuration()],
+            ..State::default()
+        };
+        Self(Rc::new(RefCell::new(state)))
+    }
+
+    /// Plugs a device in.
+    pub(crate) fn plug(&self, port: u8) {
+        let mut state = self.0.borrow_mut();
+        let place = &mut state.ports[usize::from(port) - 1];
+        place.connected = true;
+        place.speed = Some(Speed::Full);
+        place.changes |= CHANGE_CONNECT;
+        state.events.push_back(Below::PortChanged { port });
+    }
+
+    /// Pulls a device out.
+    pub(crate) fn unplug(&self, port: u8) {
+        let mut state = self.0.borrow_mut();
+        state.ports[usize::from(port) - 1] = Port { changes: CHANGE_CONNECT, ..Port::default() };
+        state.events.push_back(Below::PortChanged { port });
+    }
+
+    /// Lets everything held back end.
+    pub(crate) fn release(&self) {
+        let mut state = self.0.borrow_mut();
+        state.stuck.clear();
+        let held = std::mem::take(&mut state.held);
+        state.events.extend(held.into_iter().map(Below::TicketDone));
+    }
+
+    /// The log so far, which is then empty.
+    pub(crate) fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.borrow_mut().log)
+    }
+
+    fn start(&self, line: String, completed: Completed, data: Vec<u8>) -> Answer<TicketHandle> {
+        let state = &mut *self.0.borrow_mut();
+        if state.dead {
+            return Err(XhciError::ControllerDead);
+        }
+        let rule = |(prefix, error): &(&str, XhciError)| line.starts_with(prefix).then_some(*error);
+        let (refusal, failure) =
+            (state.refuse.iter().find_map(rule), state.fail.iter().find_map(rule));
+        let stuck = state.stuck.iter().any(|prefix| line.starts_with(prefix));
+        state.log.push(line);
+        if let Some(error) = refusal {
+            return Err(error);
+        }
+        state.issued += 1;
+        let ticket = TicketHandle::from_raw(Raw { index: 0, seq: state.issued, epoch: 0 });
+        state.tickets.push((ticket, failure.map_or(Ok(completed), Err), data));
+        if stuck {
+            state.held.push(ticket);
+        } else {
+            state.events.push_back(Below::TicketDone(ticket));
+        }
+        Ok(ticket)
+    }
+
+    fn end(&self, ticket: TicketHandle) -> Answer<(Completed, Vec<u8>)> {
+        let mut state = self.0.borrow_mut();
+        if state.held.contains(&ticket) {
+            return Err(XhciError::NotYet);
+        }
+        let index =
+            state.tickets.iter().position(|(t, ..)| *t == ticket).ok_or(XhciError::Stale)?;
+        let (_, answer, data) = state.tickets.remove(index);
+        answer.map(|completed| (completed, data))
+    }
+
+    fn descriptor(&self, setup: Setup) -> Vec<u8> {
+        let state = self.0.borrow();
+        let bytes = match setup.value >> 8 {
+            1 => Some(&state.device),
+            2 => state.configurations.get(usize::from(setup.value & 0xff)),
+            _ => None,
+        };
+        let bytes = bytes.cloned().unwrap_or_default();
+        bytes[..bytes.len().min(setup.length.into())].to_vec()
+    }
+}
+
+impl Controller for Fake {
+    fn info(&self) -> Answer<ControllerInfo> {
+        let state = self.0.borrow();
+        let ports = state.ports.len() as u8;
+        Ok(ControllerInfo { ports, slots: 8, interrupters: 4, version: 0x110, alive: !state.dead })
+    }
+
+    fn pull(&self) -> Answer<Below> {
+        Ok(self.0.borrow_mut().events.pop_front().unwrap_or(Below::None))
+    }
+
+    fn result(&self, ticket: TicketHandle) -> Answer<Completed> {
+        self.end(ticket).map(|(completed, _)| completed)
+    }
+
+    fn take_data(&self, ticket: TicketHandle, into: &mut [u8]) -> Answer<u16> {
+        let (_, data) = self.end(ticket)?;
+        let len = data.len().min(into.len());
+        into[..len].copy_from_slice(&data[..len]);
+        Ok(len as u16)
+    }
+
+    fn cancel(&self, ticket: TicketHandle) -> Answer<()> {
+        let mut state = self.0.borrow_mut();
+        state.log.push("cancel".into());
+        state.held.retain(|held| *held != ticket);
+        state.tickets.retain(|(t, ..)| *t != ticket);
+        Ok(())
+    }
+
+    fn port(&self, port: u8) -> Answer<PortStatus> {
+        let state = self.0.borrow();
+        let Port { connected, enabled, usb3, speed, changes } = state.ports[usize::from(port) - 1];
+        Ok(PortStatus { connected, enabled, link_state: 0, speed, usb3, changes })
+    }
+
+    fn acknowledge_port(&self, port: u8, changes: u8) -> Answer<()> {
+        self.0.borrow_mut().ports[usize::from(port) - 1].changes &= !changes;
+        Ok(())
+    }
+
+    fn start_port_reset(&self, port: u8) -> Answer<TicketHandle> {
+        self.0.borrow_mut().ports[usize::from(port) - 1].enabled = true;
+        self.start(format!("reset port {port}"), Completed::Done, vec![])
+    }
+
+    fn start_enable_slot(&self, port: u8, speed: Speed) -> Answer<TicketHandle> {
+        let slot = {
+            let mut state = self.0.borrow_mut();
+            state.slots += 1;
+            SlotHandle::from_raw(Raw { index: state.slots, seq: 1, epoch: 0 })
+        };
+        let number = slot.raw().index as u8;
+        let completed = Completed::Slot { slot, number };
+        let line = format!("enable slot {port} {speed:?}");
+        let fails = self.0.borrow().fail.iter().any(|(prefix, _)| line.starts_with(prefix));
+        let ticket = self.start(line, completed, vec![])?;
+        if !fails {
+            self.0.borrow_mut().open_slots.push(slot);
+        }
+        Ok(ticket)
+    }
+
+    fn start_address(&self, _: SlotHandle, block: bool, size: u16) -> Answer<TicketHandle> {
+        self.start(format!("address block={block} {size}"), Completed::Done, vec![])
+    }
+
+    fn start_evaluate(&self, _: SlotHandle, size: u16) -> Answer<TicketHandle> {
+        self.start(format!("evaluate {size}"), Completed::Done, vec![])
+    }
+
+    fn start_control(&self, _: SlotHandle, setup: Setup, out: &[u8]) -> Answer<TicketHandle> {
+        let Setup { request_type, request, value, index, length } = setup;
+        let line = format!("control {request_type:02x} {request} {value:04x} {index} {length}");
+        let line = if out.is_empty() { line } else { format!("{line} {out:?}") };
+        let data = match request_type {
+            0x80 => self.descriptor(setup),
+            _ if request_type & 0x80 != 0 => vec![0x5A; length.into()],
+            _ => vec![],
+        };
+        self.start(line, Completed::Transferred(data.len() as u16), data)
+    }
+
+    fn start_configure(
+        &self,
+        _: SlotHandle,
+        drop: u32,
+        add: &[EndpointSpec],
+    ) -> Answer<TicketHandle> {
+        let add: Vec<_> = add.iter().map(|spec| (spec.dci, spec.max_packet)).collect();
+        self.start(format!("configure drop={drop:#x} add={add:?}"), Completed::Done, vec![])
+    }
+
+    fn start_disable_slot(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        let ticket = self.start("disable slot".into(), Completed::Done, vec![])?;
+        self.0.borrow_mut().open_slots.retain(|open| *open != slot);
+        Ok(ticket)
+    }
+
+    fn write_isoch(&self, _: SlotHandle, dci: u8, lengths: &[u8], data: &[u8]) -> Answer<u8> {
+        self.0.borrow_mut().log.push(format!("write {dci} {lengths:?} {data:?}"));
+        Ok((lengths.len() / 2) as u8)
+    }
+
+    fn read_isoch(&self, _: SlotHandle, dci: u8, data: &mut [u8]) -> Answer<u16> {
+        data[0] = dci;
+        Ok(1)
+    }
+
+    fn isoch_status(&self, _: SlotHandle, dci: u8) -> Answer<IsochStatus> {
+        Ok(IsochStatus { queued: dci, room: 1, completed: 2, errors: 3, underruns: 4 })
+    }
+}
+
+/// The core over a fake, its clock, and a client.
+pub(crate) struct Bench {
+    pub(crate) fake: Fake,
+    pub(crate) core: Core<Fake>,
+    pub(crate) now: u64,
+}
+
+pub(crate) const CLIENT: TaskId = TaskId::new(5, Generation(0));
+pub(crate) const OTHER: TaskId = TaskId::new(6, Generation(0));
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let fake = Fake::new();
+        let mut core = Core::new(fake.clone(), Epoch(3));
+        core.begin(0);
+        Self { fake, core, now: 0 }
+    }
+
+    /// With the device configured at port 1, and known to [`CLIENT`].
+    pub(crate) fn attached() -> (Self, DeviceHandle) {
+        let mut bench = Self::new();
+        bench.fake.plug(1);
+        bench.settle();
+        let Event::Attached(device) = bench.core.pull(CLIENT) else { panic!("no device") };
+        bench.fake.log();
+        (bench, device)
+    }
+
+    /// [`Bench::attached`], interface 1 claimed by [`CLIENT`].
+    pub(crate) fn claimed() -> (Self, DeviceHandle) {
+        let (mut bench, device) = Self::attached();
+        bench.core.claim(CLIENT, device, 1).expect("nobody has it");
+        (bench, device)
+    }
+
+    /// Lets events come and time pass until nothing is due any more.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..1000 {
+            self.core.pull_all(self.now);
+            if !self.fake.0.borrow().events.is_empty() {
+                continue;
+            }
+            let Some(deadline) = self.core.deadline() else { return };
+            self.now = self.now.max(deadline);
+            self.core.tick(self.now);
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// Switches interface 1 of `device` and says how that ended.
+    pub(crate) fn switch(
+        &mut self,
+        device: DeviceHandle,
+        alternate: u8,
+    ) -> Result<(), UsbCoreError> {
+        let setting = (1, alternate);
+        let ticket = self.core.start_set_interface(CLIENT, device, setting, self.now)?;
+        self.settle();
+        assert_eq!(self.core.pull(CLIENT), Event::TicketDone(ticket));
+        self.core.result(CLIENT, ticket).and_then(|ended| ended.result)
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the whole core over a made-up driver and device.
+
+mod clients;
+mod disorder;
+mod enumeration;
+mod requests;
+mod switching;
