@@ -88,6 +88,17 @@ impl Sound {
         f64::from(self.frames()) / f64::from(self.rate)
     }
 
+    /// The same sound with samples of at least 16 bits: 8-bit samples, which no
+    /// headset here has, times 256. Nothing is lost.
+    #[must_use]
+    pub fn widened(self) -> Self {
+        if self.sample_bytes != 1 {
+            return self;
+        }
+        let pcm = self.pcm.iter().flat_map(|byte| [0, byte ^ 0x80]).collect();
+        Self { sample_bytes: 2, pcm, ..self }
+    }
+
     /// Reads a WAV file.
     ///
     /// # Errors
@@ -202,6 +213,15 @@ mod tests {
                 assert_eq!(Sound::read_wav(Cursor::new(wav(&sound))), Ok(sound));
             }
         }
+    }
+
+    #[test]
+    fn eight_bits_become_sixteen_without_loss() {
+        let narrow = Sound { rate: 8000, channels: 1, sample_bytes: 1, pcm: vec![0, 0x80, 0xFF] };
+        let wide = narrow.widened();
+        let samples: Vec<i16> =
+            wide.pcm.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+        assert_eq!((wide.sample_bytes, samples), (2, vec![-32768, 0, 0x7F00]));
     }
 
     #[test]

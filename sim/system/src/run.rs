@@ -1,0 +1,462 @@
+//! One run: a board, a headset, a sound; and what came of it.
+
+use crate::auditor::{self, Audit, Findings};
+use crate::board::{Board, Map, Parts, Script};
+use crate::image::Description;
+use crate::judge::{self, Heard, Packet};
+use crate::report::{Asked, Leaks, Report};
+use crate::sound::Sound;
+use addr::{PAGE, Phys};
+use dsp_abi::bell;
+use dsp_abi::media::{
+    ANSWER_PAGE, Answer, Command, MAGIC, PCM, Path as MediaPath, PlayerState, VERSION,
+};
+use fabric::{IntId, Layout, Owner, Rng, Time};
+use host::{Host, Outcome};
+use std::io::Write;
+use std::time::Instant;
+use usb_model::headset::{Model, headset};
+use usb_model::{Pcap, Speed, UsbDevice, WireFault, WireFaultKind};
+use xhc::{Personality, RootPort};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// The headsets, by the name that a user gives.
+pub const DEVICES: [(&str, Model); 5] = [
+    ("sync", Model::Sync),
+    ("async", Model::Async(Speed::Full)),
+    ("async-hs", Model::Async(Speed::High)),
+    ("capture", Model::Capture),
+    ("qemu", Model::Qemu),
+];
+
+/// Which way the sound takes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Over the DSP.
+    Offload,
+    /// Over the application core.
+    Player,
+}
+
+/// What is done to the run to see that it is noticed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A packet never reaches the wire.
+    DropPacket,
+    /// A packet is sent twice.
+    Duplicate,
+    /// A bit of a packet is flipped.
+    FlipBit,
+    /// A packet goes out an interval late.
+    Late,
+    /// The volume is set while the stream plays: the application core wakes.
+    VolumeChange,
+    /// The DSP program is not run for this many milliseconds.
+    StarveDsp(u32),
+}
+
+impl Fault {
+    fn wire(self) -> Option<WireFaultKind> {
+        match self {
+            Self::DropPacket => Some(WireFaultKind::Drop),
+            Self::Duplicate => Some(WireFaultKind::Duplicate),
+            Self::FlipBit => Some(WireFaultKind::FlipBit),
+            Self::Late => Some(WireFaultKind::Late),
+            Self::VolumeChange | Self::StarveDsp(_) => None,
+        }
+    }
+}
+
+/// What is to be run.
+pub struct Setup<'a> {
+    /// The image.
+    pub description: &'static Description,
+    /// The sound, in a format that the headset has.
+    pub sound: &'a Sound,
+    /// The headset, by name.
+    pub device: &'static str,
+    /// The way.
+    pub path: Path,
+    /// The seed.
+    pub seed: u64,
+    /// A fault, and its name.
+    pub fault: Option<(Fault, String)>,
+    /// Where the wire is captured to.
+    pub pcap: Option<Box<dyn Write>>,
+    /// Where the trace goes.
+    pub trace: Option<Box<dyn Write>>,
+    /// Told how many packets went out, now and then.
+    pub progress: Option<&'a mut dyn FnMut(u64)>,
+}
+
+/// What a run came to, with what was heard.
+#[derive(Debug)]
+pub struct Finished {
+    /// The report.
+    pub report: Report,
+    /// What the headset played.
+    pub heard: Vec<u8>,
+}
+
+/// A headset that came in and is heard of again after the run.
+const PORT_EVENT: u32 = 0;
+const BELL_EVENT: u32 = 1;
+const AUDIT_EVENT: u32 = 2;
+
+/// How long a stream may take to start, and to be taken down, in virtual time.
+const START_LIMIT: Time = Time::ms(4_000);
+/// Time after the end in which everything that is owed must be given back.
+const REST: Time = Time::ms(600);
+/// Chunks in which a run proceeds; between two the timers are looked at.
+const CHUNK: Time = Time::ms(250);
+
+/// What happens by itself: the headset is plugged in, the bells ring.
+struct Play {
+    device: Option<Box<dyn UsbDevice>>,
+    port: RootPort,
+    plug_at: Time,
+    bell_at: Time,
+}
+
+impl Script for Play {
+    fn power_on(&mut self, parts: &mut Parts) {
+        parts.schedule(self.plug_at, PORT_EVENT);
+        parts.schedule(self.bell_at, BELL_EVENT);
+    }
+
+    fn wake(&mut self, parts: &mut Parts, token: u32) {
+        match token {
+            PORT_EVENT => {
+                let device = self.device.take().expect("plugged in once");
+                parts.plug(0, self.port, device);
+            }
+            BELL_EVENT => parts.fabric.raise(IntId(bell::PLAYER)),
+            AUDIT_EVENT => parts.fabric.raise(IntId(auditor::BELL)),
+            other => unreachable!("no event {other} was scheduled"),
+        }
+    }
+}
+
+/// The model of that name.
+#[must_use]
+pub fn model(name: &str) -> Option<(&'static str, Model)> {
+    DEVICES.iter().copied().find(|(known, _)| *known == name)
+}
+
+/// Runs it.
+///
+/// # Panics
+/// When the simulator itself is at fault: a task that never waits, or a kernel
+/// that cannot go on.
+#[must_use]
+pub fn run(mut setup: Setup<'_>) -> Finished {
+    let began = Instant::now();
+    let findings = Findings::default();
+    let (mut machine, port) = power_on(&mut setup, &findings);
+    let end = drive(&mut machine, &mut setup, &findings);
+    conclude(machine, port, &setup, &end, began)
+}
+
+type Machine = Host<Board<Play>>;
+
+fn power_on(setup: &mut Setup<'_>, findings: &Findings) -> (Machine, RootPort) {
+    let description = setup.description;
+    let mut rng = Rng::new(setup.seed ^ 0x5C3A_A410);
+    let personality = match setup.device {
+        "qemu" => Personality::qemu(),
+        _ => Personality::seeded(setup.seed),
+    };
+    let port = personality
+        .usb2_port(rng.below(u32::from(personality.usb2_ports)) as u8)
+        .expect("below the number of ports");
+    let (_, model) = model(setup.device).expect("the caller looked it up");
+    let mut play = Play {
+        device: Some(headset(model, setup.seed)),
+        port,
+        plug_at: Time::us(u64::from(rng.range(0, 30_000))),
+        bell_at: Time::us(u64::from(rng.range(0, 30_000))),
+    };
+    // One in four headsets is there before the power is.
+    let early = rng.one_in(4);
+    if early {
+        play.plug_at = Time::ZERO;
+    }
+
+    let media = description.pool("media");
+    let ram = Phys(0x4000_0000);
+    let end = media.base.plus(u64::from(media.pages) * u64::from(PAGE));
+    let pages = end.offset_from(ram).expect("pools lie in RAM") / u64::from(PAGE);
+    let layout = Layout::virt(pages as u32);
+    let map = Map {
+        msi_frame: description.registers("gicv2m").0,
+        smmu: description.registers("smmu"),
+        ecam: Phys(0x3F00_0000),
+    };
+    let places = description.places();
+    // Further controllers have nothing plugged in.
+    let others = (1..).map(|n| Personality::seeded(setup.seed + n));
+    let personalities =
+        std::iter::once(personality).chain(others).take(description.controllers()).collect();
+    let mut board = Board::new(layout, map, places, personalities, play, setup.seed);
+    lay_out(&mut board.parts, description);
+    load(&mut board.parts, description, setup);
+
+    let packets = setup.sound.frames() as usize / 8;
+    let wire = board.parts.controllers[0].wire_mut();
+    wire.reserve(packets.min(1 << 20), setup.sound.pcm.len() + 4096);
+    if let Some(kind) = setup.fault.as_ref().and_then(|(fault, _)| fault.wire()) {
+        wire.inject(WireFault { kind, packet: 100 });
+    }
+    if let Some(sink) = setup.pcap.take() {
+        let pcap = Pcap::new(sink, 1).expect("the capture's header is written");
+        board.parts.controllers[0].wire_mut().capture(pcap);
+    }
+    if let Some(sink) = setup.trace.take() {
+        board.parts.fabric.trace.set_sink(sink);
+    }
+    board.power_on();
+    (Host::new(description.image(findings), board), port)
+}
+
+/// Tags the pools: who may reach them besides the cores.
+fn lay_out(parts: &mut Parts, description: &Description) {
+    for (name, owner) in [
+        ("dma_xhci", Owner::AnyStream),
+        ("dma_ring", Owner::AnyStream),
+        ("dma_media", Owner::AnyStream),
+        ("tables", Owner::Tables),
+    ] {
+        let pool = description.pool(name);
+        parts.give(pool.base, pool.pages, owner);
+    }
+    // The window page and the peer's tables are the cores' alone.
+    let tables = description.pool("tables");
+    let shared = 1 + u32::from(dsp_abi::control::PEER_TABLES_PAGES);
+    parts.give(tables.base, shared, Owner::Cores);
+}
+
+/// The loader's work: the command and its PCM.
+fn load(parts: &mut Parts, description: &Description, setup: &Setup<'_>) {
+    let media = description.pool("media").base;
+    let sound = setup.sound;
+    let mut command = Command {
+        magic: MAGIC,
+        version: VERSION,
+        sequence: 1,
+        path: match setup.path {
+            Path::Player => MediaPath::Player,
+            Path::Offload => MediaPath::Offload,
+        } as u32,
+        rate: sound.rate,
+        channels: u32::from(sound.channels),
+        sample_bytes: u32::from(sound.sample_bytes),
+        frames: sound.frames(),
+        buffer_us: 96_000,
+        checksum: 0,
+    };
+    command.checksum = command.expected_checksum();
+    let memory = &mut parts.fabric.memory;
+    memory.load(media, command.as_bytes()).expect("the media pool is RAM");
+    let answer = media.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE));
+    memory.load(answer, &[0; PAGE as usize]).expect("the media pool is RAM");
+    memory.load(media.plus(u64::from(PCM)), &sound.pcm).expect("the media pool is RAM");
+}
+
+/// Where the run stood when the player was done.
+struct End {
+    answer: Option<Answer>,
+    timer_while_streaming: bool,
+    audit: Option<Audit>,
+}
+
+fn drive(machine: &mut Machine, setup: &mut Setup<'_>, findings: &Findings) -> End {
+    let answer_at =
+        setup.description.pool("media").base.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE));
+    let length = Time::us((setup.sound.seconds() * 1e6) as u64);
+    let starve = match setup.fault {
+        Some((Fault::StarveDsp(ms), _)) => Some(Time::ms(u64::from(ms))),
+        _ => None,
+    };
+    let limit = START_LIMIT + length + length + starve.unwrap_or(Time::ZERO);
+    let mut end = End { answer: None, timer_while_streaming: false, audit: None };
+    let mut meddled = false;
+    let mut now = Time::ZERO;
+    while now < limit && end.answer.is_none() {
+        now += CHUNK;
+        let outcome = machine
+            .run_while(host::Time(now.0), |board| read_answer(&board.parts, answer_at).is_none());
+        check(outcome);
+        let board = machine.board();
+        end.answer = read_answer(&board.parts, answer_at);
+        let packets = board.packets();
+        drop(board);
+        if let Some(progress) = &mut setup.progress {
+            progress(packets);
+        }
+        if packets > 0 && end.answer.is_none() {
+            end.timer_while_streaming |= machine.any_timer_armed();
+            if !meddled {
+                meddled = true;
+                meddle(machine, setup, starve);
+            }
+        }
+        if outcome == Outcome::Idle && end.answer.is_none() {
+            break;
+        }
+    }
+    // Whatever is owed is paid; then the servers are asked what they hold.
+    now = Time(machine.now().0) + REST;
+    check(machine.run_until(host::Time(now.0)));
+    machine.board_mut().parts.schedule(now, AUDIT_EVENT);
+    check(machine.run_until(host::Time((now + Time::ms(20)).0)));
+    end.audit = findings.get();
+    end
+}
+
+/// Does what a fault that is not the wire's does, in mid-stream.
+fn meddle(machine: &mut Machine, setup: &Setup<'_>, starve: Option<Time>) {
+    let mut board = machine.board_mut();
+    let now = board.parts.fabric.now();
+    match setup.fault {
+        Some((Fault::StarveDsp(_), _)) => {
+            let until = now + starve.unwrap_or(Time::ZERO);
+            let Board { monitor, parts, .. } = &mut *board;
+            monitor.starve(&mut parts.fabric, now, until);
+        }
+        Some((Fault::VolumeChange, _)) => {
+            board.parts.fabric.raise(IntId(auditor::VOLUME_BELL));
+        }
+        _ => {}
+    }
+}
+
+fn check(outcome: Outcome) {
+    match outcome {
+        Outcome::Time | Outcome::Condition | Outcome::Idle => {}
+        Outcome::Hang(_) | Outcome::KernelPanic(_) | Outcome::Reset => {
+            panic!("the simulated machine stopped: {outcome:?}")
+        }
+    }
+}
+
+fn read_answer(parts: &Parts, at: Phys) -> Option<Answer> {
+    let mut answer = Answer::new_zeroed();
+    parts.fabric.memory.peek(at, answer.as_mut_bytes()).expect("the media pool is RAM");
+    let over = [PlayerState::Done as u32, PlayerState::Failed as u32].contains(&answer.state);
+    (answer.sequence == 1 && over).then_some(answer)
+}
+
+fn conclude(
+    machine: Machine,
+    port: RootPort,
+    setup: &Setup<'_>,
+    end: &End,
+    began: Instant,
+) -> Finished {
+    let stats = machine.stats();
+    let names: Vec<String> =
+        setup.description.app().tasks.iter().map(|task| task.name.clone()).collect();
+    let virtual_ns = machine.now().0;
+    let mut board = machine.into_board();
+    let (at_first, at_last) = board.streaming();
+    let fabric = &mut board.parts.fabric;
+    let trace_hash = fabric.trace.hash();
+    fabric.trace.finish().expect("the trace is written");
+    let controller = &mut board.parts.controllers[0];
+    let heard = controller.device(port).and_then(|device| device.heard()).cloned();
+    if let Some(capture) = controller.wire_mut().take_capture() {
+        capture.finish().expect("the capture is written");
+    }
+    let sound = setup.sound;
+    let heard = heard.unwrap_or_default();
+    // The first stream that got a packet; later ones are the next command's.
+    let stream = (0..heard.streams().len())
+        .filter_map(|n| heard.stream(n))
+        .find(|(stream, _)| stream.first.is_some());
+    let played = stream.map(|(_, pcm)| pcm.to_vec()).unwrap_or_default();
+    let log = controller.wire().log();
+    let cadence = log.packets().get(1).map_or(8, |second| {
+        let first = log.packets()[0].at.0;
+        if (second.at.0 - first) % 8 == 0 { 8 } else { 1 }
+    });
+    let wire = log
+        .packets()
+        .iter()
+        .map(|packet| Packet { interval: packet.at.0 / cadence, data: log.data(packet) });
+    let verdict = judge::judge(
+        &sound.pcm,
+        sound.frame_bytes(),
+        wire,
+        Heard {
+            pcm: &played,
+            gaps: heard.gaps as u32,
+            dropped: (heard.overflows + heard.ignored_packets) as u32,
+        },
+    );
+    let underruns = end.answer.map_or(0, |answer| answer.underruns);
+    let refused = match end.answer {
+        None => Some("the player never came to an end".to_owned()),
+        Some(answer) if answer.state == PlayerState::Failed as u32 => {
+            let server = names.get(answer.server as usize).map_or("?", String::as_str);
+            Some(explain(server, answer.code))
+        }
+        Some(_) => None,
+    };
+    let fabric = &board.parts.fabric;
+    let wall = began.elapsed().as_secs_f64();
+    let mut report = Report {
+        asked: Asked {
+            device: setup.device.to_owned(),
+            path: match setup.path {
+                Path::Offload => "offload",
+                Path::Player => "player",
+            }
+            .to_owned(),
+            fault: setup.fault.as_ref().map(|(_, name)| name.clone()),
+            rate: sound.rate,
+            channels: sound.channels,
+            bits: sound.sample_bytes * 8,
+            frames: sound.frames(),
+        },
+        bit_exact: false,
+        wire_exact: false,
+        heard_exact: false,
+        frames_played: 0,
+        packets: 0,
+        gaps: 0,
+        underruns,
+        app_core_wakeups_while_streaming: at_last.wakeups - at_first.wakeups,
+        app_core_syscalls_while_streaming: at_last.syscalls - at_first.syscalls,
+        app_core_timer_while_streaming: end.timer_while_streaming,
+        iommu_faults: fabric.smmu.faults(),
+        model_violations: fabric.violations.total(),
+        violations: fabric.violations.kept().iter().take(5).map(|v| format!("{v:?}")).collect(),
+        task_faults: stats.tasks.iter().map(|task| task.faults).sum(),
+        leaks: end.audit.map_or_else(Leaks::default, |audit| audit.leaks()),
+        refused: refused.or_else(|| {
+            end.audit.is_none().then(|| "the servers did not answer the auditor".to_owned())
+        }),
+        realtime_factor: sound.seconds() / wall,
+        first_packet_ms: log.packets().first().map_or(0.0, |packet| packet.at.0 as f64 / 8.0),
+        virtual_ms: virtual_ns as f64 / 1e6,
+        seed: setup.seed,
+        trace_hash: format!("{trace_hash:016x}"),
+    };
+    report.take_verdict(&verdict);
+    Finished { report, heard: played }
+}
+
+/// A refusal in the words of the interface that it comes from.
+fn explain(server: &str, code: u32) -> String {
+    let name = match server {
+        "usb_audio" => usb_audio_api::UsbAudioError::try_from(code).map(|e| format!("{e:?}")).ok(),
+        "offload_broker" if code >= player::ROUTE_ENDED => {
+            Some(format!("route ended, reason {}", code - player::ROUTE_ENDED))
+        }
+        "offload_broker" => {
+            offload_broker_api::BrokerError::try_from(code).map(|e| format!("{e:?}")).ok()
+        }
+        _ => None,
+    };
+    format!("{server}: {}", name.unwrap_or_else(|| format!("code {code}")))
+}
