@@ -85,15 +85,24 @@ impl Ring {
     /// left it.
     #[must_use]
     pub const fn new(gate: &GateRing, interrupter: u16, window: &WindowEntry) -> Self {
-        Self {
+        let mut ring = Self {
             base: Bus(gate.bus as u64),
-            buffer: Bus(window.buffer.bus as u64),
-            buffer_bytes: window.buffer.len,
+            buffer: Bus(0),
+            buffer_bytes: 0,
             interrupter,
             max_payload: gate.max_payload,
             next: 0,
             cycle: true,
-        }
+        };
+        ring.set_window(window);
+        ring
+    }
+
+    /// The window is another one from here on; one that is not valid has no
+    /// buffer to point at.
+    pub const fn set_window(&mut self, window: &WindowEntry) {
+        self.buffer = Bus(window.buffer.bus as u64);
+        self.buffer_bytes = if window.valid == 1 { window.buffer.len } else { 0 };
     }
 
     /// Checks a publication of `count` TRBs from place `first` on, which `trb`
@@ -279,6 +288,16 @@ mod tests {
         ring.published(checked);
         assert_eq!(ring.check(0, 1, |_| packet(|_| ())), Err(Refusal::NotNext));
         assert!(ring.check(3, 1, |_| packet(|_| ())).is_ok());
+    }
+
+    #[test]
+    fn a_window_that_is_taken_away_takes_the_buffer_with_it() {
+        let mut ring = ring();
+        let buffer = WindowExtent { bus: BUFFER, peer: 0, len: BUFFER_BYTES };
+        ring.set_window(&WindowEntry { valid: 0, buffer });
+        assert_eq!(ring.check(0, 1, |_| packet(|_| ())), Err(Refusal::Buffer));
+        ring.set_window(&WindowEntry { valid: 1, buffer });
+        assert!(ring.check(0, 1, |_| packet(|_| ())).is_ok());
     }
 
     #[test]
