@@ -44,7 +44,7 @@ mod record;
 mod stats;
 mod time;
 
-pub use bare::Bare;
+pub use bare::{Bare, Monitor, Registers};
 pub use board::{Board, BusError, By, Core, Core1Death, Core1Order, MonitorAnswer};
 pub use engine::{Host, Outcome};
 pub use hub::Instance;

@@ -13,12 +13,7 @@ use seam::{Barrier, Machine, MonitorCall, Registers, Width};
 use crate::board::{Board, Core1Death, MonitorAnswer};
 use crate::hub::{Core1State, Hub, Instance, Running};
 use crate::image::Access;
-use crate::panic::Inside;
-
-/// Whether a panic unwinds: what destructors ask of the machine is ignored.
-fn unwinding() -> bool {
-    std::thread::panicking()
-}
+use crate::panic::{Inside, unwinding};
 
 impl<B: Board> Machine for Hub<B> {
     unsafe fn syscall(&self, registers: &mut Registers) {

@@ -15,6 +15,8 @@ thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
     /// Whether the panic that unwinds began inside the machine.
     static FOREIGN: Cell<bool> = const { Cell::new(false) };
+    /// Calls to the machine since the last panic began to unwind.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
     /// What the last panic of task code said.
     static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
 }
@@ -63,6 +65,28 @@ impl Drop for Inside {
     }
 }
 
+/// Calls to the machine that destructors may make while one panic unwinds. A
+/// destructor that waits for an answer would make them for ever.
+const DEAD_CALLS: u32 = 100_000;
+
+/// Whether a panic unwinds: what destructors ask of the machine is ignored.
+pub(crate) fn unwinding() -> bool {
+    if !std::thread::panicking() {
+        return false;
+    }
+    let calls = CALLS.get() + 1;
+    CALLS.set(calls);
+    if calls > DEAD_CALLS {
+        // A panic within a panic cannot be caught.
+        eprintln!(
+            "a destructor waits for the machine while a task's panic unwinds: {}",
+            MESSAGE.take()
+        );
+        std::process::abort();
+    }
+    true
+}
+
 /// How task code ended.
 pub(crate) enum End {
     /// It returned.
@@ -76,6 +100,7 @@ pub(crate) enum End {
 /// Runs task code to its end.
 pub(crate) fn run(code: impl FnOnce()) -> End {
     IN_TASK.set(true);
+    CALLS.set(0);
     let result = panic::catch_unwind(AssertUnwindSafe(code));
     IN_TASK.set(false);
     match result {
