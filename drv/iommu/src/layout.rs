@@ -1,7 +1,7 @@
 //! Bases and limits of the address spaces, and of the `tables` pool.
 //!
 //! The places of rings and buffers are those that a DSP has come to expect of
-//! the Linux implementation (`facts` section 4 there; `docs/deviations.md` here),
+//! the Linux implementation (`docs/deviations.md`, "Addresses"),
 //! with two changes: each window has an event ring of its own, and every extent
 //! has a guard page behind it.
 
