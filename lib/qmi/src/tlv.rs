@@ -130,6 +130,13 @@ macro_rules! packed {
         #[serde(deny_unknown_fields)]
         pub struct $name { $($(#[$doc])* pub $field: $ty,)* }
 
+        impl From<[u8; <$name as Value>::SIZE]> for $name {
+            /// Out of the wire form.
+            fn from(bytes: [u8; <$name as Value>::SIZE]) -> Self {
+                Self::take(&mut Reader::new(&bytes))
+            }
+        }
+
         impl Value for $name {
             const SIZE: usize = 0 $(+ <$ty as Value>::SIZE)*;
             fn put(&self, out: &mut Writer<'_>) {
