@@ -3,7 +3,7 @@
 //! Static tasks with strict priorities, synchronous messages with leases,
 //! notifications, one timer a task, generations, and faults that go to a
 //! supervisor. The model, the words and the system calls are Hubris'; what
-//! differs is listed in `docs/deviations.md`. There is no heap, no lock and no
+//! differs is listed in `docs/kernel.md`. There is no heap, no lock and no
 //! policy here: [`Kernel`] is a value, its entry points are
 //! [`syscall`](Kernel::syscall), [`interrupt`](Kernel::interrupt) and
 //! [`tick`](Kernel::tick), and each answers who runs next.

@@ -3,7 +3,7 @@
 //! The functions, their arguments and their meanings are those that a Hubris
 //! task knows (Hubris reference, "Syscalls"). On a board each is a supervisor
 //! call; on a host it goes to the simulator that runs the task. What differs
-//! from Hubris is listed in `docs/deviations.md`.
+//! from Hubris is listed in `docs/kernel.md`.
 //!
 //! Not here: message formats (`idol_runtime` and the generated clients) and
 //! anything with a policy.

@@ -129,6 +129,10 @@ fn closed_receives_take_what_they_ask_for() {
     assert_eq!(faults(&host), []);
 }
 
+fn heap() -> Box<[u8]> {
+    Box::new([1; 3])
+}
+
 #[test]
 fn messages_and_leases_from_the_heap_are_faults() {
     let memory = FaultInfo::MemoryAccess { address: None, source: FaultSource::Kernel };
@@ -138,10 +142,10 @@ fn messages_and_leases_from_the_heap_are_faults() {
         rest();
     });
     let sender = Task::new("sender", || {
-        sys_send(id(1), 0, &Box::new([1; 3])[..], &mut [], &[]);
+        sys_send(id(1), 0, &heap(), &mut [], &[]);
     });
     let lender = Task::new("lender", || {
-        sys_send(id(1), 0, &[], &mut [], &[Lease::read_only(&Box::new([1; 3])[..])]);
+        sys_send(id(1), 0, &[], &mut [], &[Lease::read_only(&heap())]);
     });
     let sender = sender.slot("server", 1);
     let lender = lender.slot("server", 1);
