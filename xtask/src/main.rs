@@ -6,6 +6,7 @@
 mod graph;
 mod idl;
 mod qmi;
+mod sim;
 mod style;
 mod test;
 mod usb;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Check formatting and lints, the image and the interfaces, and run every test
     Test(test::Test),
+    /// Play a sound on a simulated board, and judge what the headset heard
+    Sim(sim::Sim),
     /// Show who may send and hint to whom, and why no task can wait for itself
     Graph(graph::Graph),
     /// Check interface descriptions
@@ -55,6 +58,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Test(test) => test.run(),
+        Command::Sim(sim) => sim.run(),
         Command::Graph(graph) => graph.run(),
         Command::Idl(idl) => idl.run(),
         Command::Qmi(qmi) => qmi.run(),

@@ -610,7 +610,7 @@ impl Monitor {
             _ => false,
         };
         let base = u64::from(entry & !(PAGE - 1));
-        (entry & 2 != 0 && allowed).then(|| Phys(base | at.0 % u64::from(PAGE)))
+        (entry & 2 != 0 && allowed).then(|| Phys(base | (at.0 % u64::from(PAGE))))
     }
 }
 

@@ -377,7 +377,7 @@ fn conclude(
     let log = controller.wire().log();
     let cadence = log.packets().get(1).map_or(8, |second| {
         let first = log.packets()[0].at.0;
-        if (second.at.0 - first) % 8 == 0 { 8 } else { 1 }
+        if (second.at.0 - first).is_multiple_of(8) { 8 } else { 1 }
     });
     let wire = log
         .packets()
