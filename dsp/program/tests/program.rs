@@ -1,0 +1,553 @@
+//! The program from outside: what it says, when it plays, what it plays, and
+//! how it ends. The gate of every test refuses by panicking, so what the program
+//! publishes here always passes.
+
+mod core;
+
+use addr::Bus;
+use core::{BROKER, SLOT, Said, TestCore, granted, playing, start};
+use dsp_abi::port::{self, Ending, Kind};
+use program::Program;
+use proptest::prelude::*;
+use qmi::qrtr::{Address, Control, Node, Port, Server};
+use qmi::{Event, Speed, Status, StreamIndication, StreamRequest, Txn};
+
+fn pcm(frames: u32) -> Vec<u8> {
+    (0..frames * 4).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect()
+}
+
+/// The requests among what was said.
+fn requests(said: &[Said]) -> Vec<(Txn, StreamRequest)> {
+    said.iter()
+        .filter_map(|said| match said {
+            Said::Request(txn, request) => Some((*txn, *request)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn reports(said: &[Said]) -> Vec<port::Message> {
+    said.iter()
+        .filter_map(|said| match said {
+            Said::Port(message) => Some(*message),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Answers the disable request and takes the final report.
+fn finish(core: &TestCore, program: &mut Program) -> port::Message {
+    program.step(core);
+    let said = core.sent();
+    let (txn, request) = *requests(&said).last().expect("a disable request");
+    assert_eq!(request.enable, 0);
+    assert!(request.audio_format.is_some() && request.number_of_ch.is_some(), "B2");
+    let mut response = granted(Speed::FULL, 192, 1, false);
+    response.status = Some(Status::SUCCESS);
+    core.respond(txn, &response);
+    program.step(core);
+    program.step(core);
+    let reports = reports(&core.sent());
+    *reports.iter().find(|report| report.kind == Kind::Done as u32).expect("a report")
+}
+
+/// Plays until nothing is left; the packets.
+fn play(core: &TestCore, program: &mut Program) -> Vec<core::Packet> {
+    let mut packets = vec![];
+    while let Some(packet) = core.take_packet() {
+        let reported = packet.reported;
+        packets.push(packet);
+        if reported {
+            program.step(core);
+        }
+    }
+    packets
+}
+
+#[test]
+fn it_announces_itself_and_asks_for_nothing_unless_told_p1() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    program.step(&core);
+    let said = core.sent();
+    assert!(matches!(said[0], Said::Control(Control::Hello)));
+    assert!(matches!(
+        said[1],
+        Said::Control(Control::NewServer(Server { service: port::SERVICE, .. }))
+    ));
+    core.announce_broker();
+    program.step(&core);
+    assert!(core.sent().is_empty());
+    assert_eq!(core.touched.get(), 0);
+}
+
+#[test]
+fn a_stream_is_played_bit_for_bit_and_given_back_48_khz() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(48_000);
+    core.load_pcm(&pcm);
+    let start = start(7, 48_000, 48_000);
+    playing(&core, &mut program, &start, &granted(Speed::FULL, 192, 1, false), 192);
+    let packets = play(&core, &mut program);
+    assert_eq!(packets.len(), 1000);
+    assert!(packets.iter().all(|packet| packet.bytes.len() == 192));
+    assert_eq!(packets.concat_bytes(), pcm);
+    let spacing = packets.split(|packet| packet.reported).map(<[_]>::len).max();
+    assert_eq!(spacing, Some(7), "one completion in eight is reported");
+    let report = finish(&core, &mut program);
+    assert_eq!((report.cookie, report.result), (7, Ending::Played as u32));
+    assert_eq!((report.played, report.underruns), (48_000, 0));
+}
+
+#[test]
+fn packets_of_44_1_khz_carry_44_and_45_frames_and_lose_nothing() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(44_100);
+    core.load_pcm(&pcm);
+    let start = start(1, 44_100, 44_100);
+    playing(&core, &mut program, &start, &granted(Speed::FULL, 180, 1, false), 180);
+    let packets = play(&core, &mut program);
+    assert_eq!(packets.len(), 1000);
+    let long = packets.iter().filter(|packet| packet.bytes.len() == 180).count();
+    let short = packets.iter().filter(|packet| packet.bytes.len() == 176).count();
+    assert_eq!((long, short), (100, 900));
+    assert_eq!(packets.concat_bytes(), pcm);
+}
+
+#[test]
+fn the_last_packet_is_filled_up_with_silence() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(100);
+    core.load_pcm(&pcm);
+    playing(&core, &mut program, &start(1, 48_000, 100), &granted(Speed::FULL, 192, 1, false), 192);
+    let packets = play(&core, &mut program);
+    let heard = packets.concat_bytes();
+    assert_eq!((packets.len(), heard.len()), (3, 3 * 192));
+    assert_eq!(heard[..400], pcm);
+    assert!(heard[400..].iter().all(|&byte| byte == 0));
+    assert!(packets[2].reported);
+}
+
+#[test]
+fn high_speed_follows_feedback_in_16_16() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(48_000);
+    core.load_pcm(&pcm);
+    let mut start = start(1, 48_000, 48_000);
+    start.interval_us = 125;
+    playing(&core, &mut program, &start, &granted(Speed::HIGH, 28, 1, true), 28);
+    // The device's clock is 1 % fast: 6.06 frames a microframe.
+    let wish = (6.06 * 65_536.0) as u32;
+    let mut heard = vec![];
+    let mut count = 0_u32;
+    let mut late = 0;
+    while let Some(packet) = core.take_packet() {
+        count += 1;
+        if count.is_multiple_of(8) {
+            assert!(core.give_feedback(&wish.to_le_bytes()), "the sync ring is kept full");
+        }
+        if count > 1000 && count <= 2000 {
+            late += packet.bytes.len() / 4;
+        }
+        let reported = packet.reported;
+        heard.extend(packet.bytes);
+        if reported || count.is_multiple_of(8) {
+            program.step(&core);
+        }
+    }
+    assert!((6055..=6065).contains(&late), "{late} frames in 1000 microframes");
+    assert_eq!(heard[..pcm.len()], pcm);
+}
+
+#[test]
+fn full_speed_follows_feedback_in_10_14() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    playing(
+        &core,
+        &mut program,
+        &start(1, 48_000, 48_000),
+        &granted(Speed::FULL, 196, 1, true),
+        196,
+    );
+    let wish = (47.9 * f64::from(1 << 14)) as u32;
+    let (mut count, mut late) = (0, 0);
+    while let Some(packet) = core.take_packet() {
+        count += 1;
+        core.give_feedback(&wish.to_le_bytes()[..3]);
+        if (401..=900).contains(&count) {
+            late += packet.bytes.len() / 4;
+        }
+        program.step(&core);
+    }
+    assert!((23_945..=23_955).contains(&late), "{late} frames in 500 ms");
+}
+
+#[test]
+fn an_empty_or_absurd_feedback_packet_changes_nothing() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(48_000);
+    core.load_pcm(&pcm);
+    playing(
+        &core,
+        &mut program,
+        &start(1, 48_000, 48_000),
+        &granted(Speed::FULL, 196, 1, true),
+        196,
+    );
+    let mut heard = vec![];
+    while let Some(packet) = core.take_packet() {
+        core.give_feedback(if heard.len() % 2 == 0 { &[] } else { &[0xFF; 3] });
+        assert_eq!(packet.bytes.len(), 192);
+        heard.extend(packet.bytes);
+        program.step(&core);
+    }
+    assert_eq!(heard, pcm);
+}
+
+#[test]
+fn a_dry_ring_is_counted_and_gets_going_again() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(48_000);
+    core.load_pcm(&pcm);
+    playing(
+        &core,
+        &mut program,
+        &start(1, 48_000, 48_000),
+        &granted(Speed::FULL, 192, 1, false),
+        192,
+    );
+    // The program sleeps through all that was queued.
+    let mut heard = vec![];
+    while let Some(packet) = core.take_packet() {
+        heard.extend(packet.bytes);
+    }
+    assert!(heard.len() < pcm.len());
+    core.event(Bus(0), 14, 2);
+    let doorbells = core.doorbells.get();
+    program.step(&core);
+    assert!(core.doorbells.get() > doorbells, "the doorbell is rung again");
+    for packet in play(&core, &mut program) {
+        heard.extend(packet.bytes);
+    }
+    // Dry at the end is no underrun.
+    core.event(Bus(0), 14, 2);
+    assert_eq!(heard, pcm);
+    assert_eq!(finish(&core, &mut program).underruns, 1);
+}
+
+#[test]
+fn events_are_acknowledged_place_by_place_round_the_ring() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000 * 3));
+    let start = start(1, 48_000, 48_000 * 3);
+    playing(&core, &mut program, &start, &granted(Speed::FULL, 192, 1, false), 192);
+    let packets = play(&core, &mut program);
+    let events = packets.iter().filter(|packet| packet.reported).count() as u32;
+    assert!(events > 256, "more than a round");
+    assert_eq!(core.dequeue.get(), events % 256);
+}
+
+#[test]
+fn a_disconnect_of_its_slot_ends_in_a_disable_and_of_another_in_nothing_p5() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    playing(
+        &core,
+        &mut program,
+        &start(1, 48_000, 48_000),
+        &granted(Speed::FULL, 192, 1, false),
+        192,
+    );
+    core.sent();
+    let indicate = |event, slot_id| {
+        let indication = StreamIndication {
+            dev_event: event,
+            slot_id,
+            usb_token: None,
+            std_as_opr_intf_desc: None,
+            std_as_data_ep_desc: None,
+            std_as_sync_ep_desc: None,
+            usb_audio_spec_revision: None,
+            data_path_delay: None,
+            usb_audio_subslot_size: None,
+            xhci_mem_info: None,
+            interrupter_num: None,
+            controller_num: Some(0),
+        };
+        let mut bytes = [0; 200];
+        let len = indication.encode(Txn(0), &mut bytes).unwrap();
+        core.qmi(BROKER, &bytes[..len]);
+    };
+    indicate(Event::DISCONNECT, SLOT + 1);
+    indicate(Event::SUSPEND, SLOT);
+    program.step(&core);
+    assert!(requests(&core.sent()).is_empty());
+    indicate(Event::DISCONNECT, SLOT);
+    let doorbells = core.doorbells.get();
+    let report = finish(&core, &mut program);
+    assert_eq!(report.result, Ending::Revoked as u32);
+    assert_eq!(core.doorbells.get(), doorbells, "nothing is queued any more");
+}
+
+#[test]
+fn a_stop_ends_a_stream_that_runs_and_one_that_was_only_asked_for() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    let message = start(1, 48_000, 48_000);
+    playing(&core, &mut program, &message, &granted(Speed::FULL, 192, 1, false), 192);
+    core.sent();
+    core.port(Kind::Stop, &message);
+    assert_eq!(finish(&core, &mut program).result, Ending::Stopped as u32);
+    // Asked for, not answered: what may have been granted is given back.
+    core.port(Kind::Start, &start(2, 48_000, 100));
+    program.step(&core);
+    assert_eq!(requests(&core.sent()).len(), 1);
+    core.port(Kind::Stop, &start(2, 48_000, 100));
+    assert_eq!(finish(&core, &mut program).result, Ending::Stopped as u32);
+}
+
+#[test]
+fn a_refusal_is_reported_and_nothing_was_touched() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &start(5, 48_000, 100));
+    program.step(&core);
+    let (txn, _) = requests(&core.sent())[0];
+    let mut response = granted(Speed::FULL, 192, 1, false);
+    response.status = Some(Status::FAILURE);
+    core.respond(txn, &response);
+    program.step(&core);
+    program.step(&core);
+    let report = reports(&core.sent())[0];
+    assert_eq!((report.cookie, report.result), (5, Ending::Refused as u32));
+    assert_eq!(core.touched.get(), 0);
+}
+
+#[test]
+fn a_start_without_sense_is_reported_as_such() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &start(5, 0, 100));
+    program.step(&core);
+    let said = core.sent();
+    assert!(requests(&said).is_empty());
+    assert_eq!(reports(&said)[0].result, Ending::BadStart as u32);
+}
+
+#[test]
+fn a_response_that_cannot_be_used_is_given_back() {
+    let broken: [fn(&mut qmi::StreamResponse); 6] = [
+        |response| response.xhci_mem_info = None,
+        |response| response.interrupter_num = None,
+        |response| response.usb_audio_subslot_size = Some(0),
+        |response| response.speed_info = Some(Speed(0)),
+        |response| response.std_as_data_ep_desc.as_mut().unwrap().max_packet = 100,
+        |response| response.xhci_mem_info.as_mut().unwrap().xfer_buff.size = 192,
+    ];
+    for break_it in broken {
+        let core = TestCore::new();
+        let mut program = Program::new();
+        core.announce_broker();
+        core.port(Kind::Start, &start(5, 48_000, 100));
+        program.step(&core);
+        let (txn, _) = requests(&core.sent())[0];
+        core.open(192);
+        let mut response = granted(Speed::FULL, 192, 1, false);
+        break_it(&mut response);
+        core.respond(txn, &response);
+        program.step(&core);
+        let report = finish(&core, &mut program);
+        assert_eq!(report.result, Ending::Refused as u32);
+        assert_eq!(core.doorbells.get(), 0);
+    }
+}
+
+#[test]
+fn a_gate_that_closes_ends_the_stream() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    playing(
+        &core,
+        &mut program,
+        &start(1, 48_000, 48_000),
+        &granted(Speed::FULL, 192, 1, false),
+        192,
+    );
+    while !core.take_packet().expect("packets are queued").reported {}
+    core.close();
+    program.step(&core);
+    assert_eq!(finish(&core, &mut program).result, Ending::Revoked as u32);
+}
+
+#[test]
+fn a_lost_service_makes_every_address_invalid_and_asks_for_nothing_p6() {
+    let losses = [
+        Control::Bye(Node(dsp_abi::mailbox::APP_NODE)),
+        Control::DelServer(Server {
+            service: qmi::SERVICE,
+            instance: qmi::INSTANCE_WORD,
+            at: BROKER,
+        }),
+        Control::DelClient(BROKER),
+    ];
+    for loss in losses {
+        let core = TestCore::new();
+        let mut program = Program::new();
+        core.load_pcm(&pcm(48_000));
+        let message = start(1, 48_000, 48_000);
+        playing(&core, &mut program, &message, &granted(Speed::FULL, 192, 1, false), 192);
+        core.sent();
+        core.control(&loss);
+        program.step(&core);
+        let (touched, doorbells) = (core.touched.get(), core.doorbells.get());
+        while core.take_packet().is_some() {}
+        core.now.set(u64::MAX / 2);
+        program.step(&core);
+        assert_eq!((core.touched.get(), core.doorbells.get()), (touched, doorbells));
+        assert!(requests(&core.sent()).is_empty());
+    }
+}
+
+#[test]
+fn messages_of_anyone_but_the_broker_are_nothing() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &start(5, 48_000, 100));
+    program.step(&core);
+    let (txn, _) = requests(&core.sent())[0];
+    let mut bytes = [0; 256];
+    let response = granted(Speed::FULL, 192, 1, false);
+    let len = response.encode(txn, &mut bytes).unwrap();
+    let stranger = Address { port: Port(0x4999), ..BROKER };
+    core.qmi(stranger, &bytes[..len]);
+    core.open(192);
+    // And an answer to another question.
+    let len = response.encode(Txn(txn.0 + 9), &mut bytes).unwrap();
+    core.qmi(BROKER, &bytes[..len]);
+    for _ in 0..3 {
+        core.now.set(core.now.get() + 10_000_000);
+        program.step(&core);
+    }
+    assert_eq!((core.touched.get(), core.doorbells.get()), (0, 0));
+}
+
+#[test]
+fn an_answer_that_never_comes_ends_in_a_report() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &start(5, 48_000, 100));
+    program.step(&core);
+    for _ in 0..6 {
+        core.now.set(core.now.get() + 6_000_000_000);
+        program.step(&core);
+    }
+    let said = core.sent();
+    let enables: Vec<u8> = requests(&said).iter().map(|(_, request)| request.enable).collect();
+    assert_eq!(enables, [1, 0], "what may have been granted is given back once");
+    assert_eq!(reports(&said)[0].result, Ending::Refused as u32);
+}
+
+#[test]
+fn a_full_mailbox_delays_what_is_said_and_loses_nothing() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.mail_room.set(0);
+    core.announce_broker();
+    core.port(Kind::Start, &start(5, 48_000, 100));
+    program.step(&core);
+    assert!(core.sent().is_empty());
+    core.mail_room.set(100);
+    program.step(&core);
+    let said = core.sent();
+    assert_eq!(requests(&said).len(), 1);
+    assert!(said.iter().any(|said| matches!(said, Said::Control(Control::NewServer(_)))));
+}
+
+#[test]
+fn more_starts_than_it_can_play_are_answered_busy() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    for cookie in 0..5 {
+        core.port(Kind::Start, &start(cookie, 48_000, 100));
+    }
+    program.step(&core);
+    let said = core.sent();
+    assert_eq!(requests(&said).len(), 4);
+    let report = reports(&said)[0];
+    assert_eq!((report.cookie, report.result), (4, Ending::Busy as u32));
+}
+
+#[test]
+fn a_start_said_twice_is_one_stream() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &start(5, 48_000, 100));
+    core.port(Kind::Start, &start(5, 48_000, 100));
+    program.step(&core);
+    assert_eq!(requests(&core.sent()).len(), 1);
+}
+
+trait Concat {
+    fn concat_bytes(&self) -> Vec<u8>;
+}
+
+impl Concat for Vec<core::Packet> {
+    fn concat_bytes(&self) -> Vec<u8> {
+        self.iter().flat_map(|packet| packet.bytes.iter().copied()).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever is in the mailbox, the event ring and the response, the program
+    /// goes on, and what it publishes passes the gate.
+    #[test]
+    fn garbage_neither_stops_it_nor_gets_past_the_gate(
+        datagrams in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..6),
+        events in proptest::collection::vec((any::<u32>(), 0..40_u32, 0..4_u32), 0..40),
+        max_packet in 0..2000_u16,
+        interval in 0..20_u8,
+        rate in 1..200_000_u32,
+        high in any::<bool>(),
+    ) {
+        let core = TestCore::new();
+        let mut program = Program::new();
+        core.load_pcm(&pcm(1000));
+        core.announce_broker();
+        core.port(Kind::Start, &start(1, rate, 1000));
+        program.step(&core);
+        let (txn, _) = requests(&core.sent())[0];
+        core.open(u32::from(max_packet & 0x7FF) * (1 + u32::from(max_packet >> 11 & 3)));
+        let speed = if high { Speed::HIGH } else { Speed::FULL };
+        core.respond(txn, &granted(speed, max_packet, interval, false));
+        for datagram in &datagrams {
+            core.qmi(BROKER, datagram);
+        }
+        for (pointer, code, dci) in events {
+            core.now.set(core.now.get() + 5_000_000);
+            program.step(&core);
+            core.event(Bus(u64::from(pointer)), code, dci);
+            core.take_packet();
+        }
+        program.step(&core);
+    }
+}
