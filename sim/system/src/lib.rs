@@ -9,7 +9,6 @@ pub mod board;
 pub mod image;
 pub mod judge;
 pub mod monitor;
-mod monitor_mail;
 pub mod offer;
 pub mod piece;
 pub mod report;

@@ -5,27 +5,28 @@
 //! (`dsp/gate`), and takes no time. It walks the peer's tables that `iommu`
 //! wrote through a TLB of its own, which forgets only when it is told to.
 
-use crate::monitor_mail::Mail;
+mod mail;
+mod space;
+
 use addr::{PAGE, Peer, Phys};
 use dsp_abi::SESSIONS;
 use dsp_abi::bell;
-use dsp_abi::control::{AnswerPage, GateEntry, GatePage, NoticeKind, PEER_TABLES_PAGE, WindowPage};
+use dsp_abi::control::{AnswerPage, GateEntry, GatePage, NoticeKind, WindowPage};
 use dsp_abi::mailbox::DATAGRAM;
 use dsp_abi::monitor::{
-    Call, EVENT_GATE, EVENT_MAIL, EVENT_TIME, MAIL_IN, MAIL_OUT, MEDIA, PEER_END, Status,
-    event_ring,
+    Call, EVENT_GATE, EVENT_MAIL, EVENT_TIME, MAIL_IN, MAIL_OUT, Status, event_ring,
 };
 use fabric::{Core, DeviceId, Event, Fabric, IntId, Time, Width};
 use gate::Refusal;
 use host::{BusError, Core1Death, Core1Order, MonitorAnswer};
+use mail::Mail;
+use space::Space;
 use std::collections::VecDeque;
 use trb::{TRB_BYTES, Trb};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// Controllers that the pages have room for.
 const CONTROLLERS: usize = 2;
-/// Pages of the peer's space that `iommu` maps.
-const PEER_PAGES: usize = (PEER_END.0 / PAGE as u64) as usize;
 /// The monitor is up this long after power-on at the earliest and the latest:
 /// either side can be first.
 const BOOT_US: (u32, u32) = (10, 3_000);
@@ -90,8 +91,7 @@ pub struct Monitor {
     windows: WindowPage,
     gate_epochs: [u32; CONTROLLERS],
     sessions: [Option<Session>; CONTROLLERS * SESSIONS],
-    tlb: Vec<Option<u32>>,
-    own: [u8; PAGE as usize],
+    space: Space,
     mail: Mail,
     /// Event bits that the program has not taken.
     events: u32,
@@ -109,14 +109,13 @@ impl Monitor {
     pub fn new(places: Places) -> Self {
         Self {
             mail: Mail::new(places.mailbox),
+            space: Space::new(places.tables, places.media),
             places,
             up: false,
             answers: AnswerPage::default(),
             windows: WindowPage::default(),
             gate_epochs: [0; CONTROLLERS],
             sessions: [None; CONTROLLERS * SESSIONS],
-            tlb: vec![None; PEER_PAGES],
-            own: [0; PAGE as usize],
             events: 0,
             deadline: None,
             waiting: false,
@@ -187,16 +186,7 @@ impl Monitor {
     /// # Errors
     /// Where its tables have no readable page.
     pub fn read(&mut self, fabric: &mut Fabric, at: Peer, into: &mut [u8]) -> Result<(), BusError> {
-        self.pieces(fabric, at, into.len(), false, |own, fabric, place, range| match place {
-            Place::Own(offset) => {
-                let len = range.len();
-                into[range].copy_from_slice(&own[offset..offset + len]);
-                Ok(())
-            }
-            Place::Ram(phys) => {
-                fabric.core_read(Core::Dsp, phys, &mut into[range]).map_err(|_| BusError)
-            }
-        })
+        self.space.read(fabric, at, into)
     }
 
     /// The program writes its space.
@@ -204,16 +194,7 @@ impl Monitor {
     /// # Errors
     /// Where its tables have no writable page.
     pub fn write(&mut self, fabric: &mut Fabric, at: Peer, from: &[u8]) -> Result<(), BusError> {
-        self.pieces(fabric, at, from.len(), true, |own, fabric, place, range| match place {
-            Place::Own(offset) => {
-                let len = range.len();
-                own[offset..offset + len].copy_from_slice(&from[range]);
-                Ok(())
-            }
-            Place::Ram(phys) => {
-                fabric.core_write(Core::Dsp, phys, &from[range]).map_err(|_| BusError)
-            }
-        })
+        self.space.write(fabric, at, from)
     }
 
     /// The program calls.
@@ -234,15 +215,13 @@ impl Monitor {
                 if len > DATAGRAM {
                     return refuse(Status::BadDatagram, 0);
                 }
-                let offset = own_offset(MAIL_OUT);
-                match self.mail.send(fabric, &self.own[offset..offset + len]) {
+                match self.mail.send(fabric, &self.space.own(MAIL_OUT)[..len]) {
                     Ok(()) => ok([0; 3]),
                     Err(status) => refuse(status, 0),
                 }
             }
             Ok(Call::MailReceive) => {
-                let offset = own_offset(MAIL_IN);
-                let into = &mut self.own[offset..offset + DATAGRAM];
+                let into = &mut self.space.own(MAIL_IN)[..DATAGRAM];
                 ok([self.mail.receive(fabric, into), 0, 0])
             }
             Ok(Call::Publish) => match self.publish(fabric, a, b, c, d) {
@@ -271,7 +250,7 @@ impl Monitor {
         self.waiting = false;
         self.deadline = None;
         self.events = 0;
-        self.own.fill(0);
+        self.space.forget();
         self.mail.say_bye(fabric);
         for n in 0..self.sessions.len() {
             if self.sessions[n].is_some() {
@@ -402,7 +381,7 @@ impl Monitor {
     }
 
     fn find(&mut self, fabric: &mut Fabric, event_ring: Peer) -> Option<u32> {
-        let phys = self.translate(fabric, event_ring, false)?;
+        let phys = self.space.translate(fabric, event_ring, false)?;
         let n = self.sessions.iter().position(|session| {
             session.is_some_and(|session| u64::from(session.entry.event_ring) == phys.0)
         })?;
@@ -488,7 +467,7 @@ impl Monitor {
 
     fn forget_translations(&mut self, fabric: &mut Fabric) {
         self.read_windows(fabric);
-        self.tlb.fill(None);
+        self.space.forget_translations();
         self.answers.window_done = self.windows.sequence;
         self.answer(fabric);
         ring(fabric, bell::TLB_TO_APP);
@@ -544,91 +523,12 @@ impl Monitor {
             .expect("the answer page is RAM");
         fabric.barrier(Core::Dsp);
     }
-
-    /// Cuts an access of the program at pages and hands each piece its place.
-    fn pieces(
-        &mut self,
-        fabric: &mut Fabric,
-        at: Peer,
-        len: usize,
-        write: bool,
-        mut access: impl FnMut(
-            &mut [u8],
-            &mut Fabric,
-            Place,
-            std::ops::Range<usize>,
-        ) -> Result<(), BusError>,
-    ) -> Result<(), BusError> {
-        let mut done = 0;
-        while done < len {
-            let here = at.checked_add(done as u64).ok_or(BusError)?;
-            let room = PAGE as usize - (here.0 % u64::from(PAGE)) as usize;
-            let step = room.min(len - done);
-            let place = self.place(fabric, here, write).ok_or(BusError)?;
-            access(&mut self.own, fabric, place, done..done + step)?;
-            done += step;
-        }
-        Ok(())
-    }
-
-    fn place(&mut self, fabric: &mut Fabric, at: Peer, write: bool) -> Option<Place> {
-        if at < PEER_END {
-            return self.translate(fabric, at, write).map(Place::Ram);
-        }
-        if let Some(offset) = at.offset_from(MEDIA) {
-            let (base, len) = self.places.media;
-            return (!write && offset < len).then(|| Place::Ram(base.plus(offset)));
-        }
-        let offset = at.offset_from(MAIL_OUT)?;
-        (offset < u64::from(PAGE)).then_some(Place::Own(offset as usize))
-    }
-
-    /// Walks the peer's second-level tables: ARMv7 short descriptors, small
-    /// pages (ARM ARM B3.5.1). Bits 5:4 and 9 are AP: 0b011 lets the program
-    /// read and write, 0b010 and 0b111 only read.
-    fn translate(&mut self, fabric: &mut Fabric, at: Peer, write: bool) -> Option<Phys> {
-        let page = (at.0 / u64::from(PAGE)) as usize;
-        let cached = *self.tlb.get(page)?;
-        let entry = match cached {
-            Some(entry) => entry,
-            None => {
-                let tables = self.places.tables.plus(u64::from(PEER_TABLES_PAGE) * u64::from(PAGE));
-                let mut word = [0; 4];
-                let at = tables.plus(page as u64 * 4);
-                fabric.core_read(Core::Dsp, at, &mut word).expect("the peer's tables are RAM");
-                let entry = u32::from_le_bytes(word);
-                if entry & 2 != 0 {
-                    self.tlb[page] = Some(entry);
-                }
-                entry
-            }
-        };
-        let permission = (entry >> 4 & 3) | (entry >> 7 & 4);
-        let allowed = match permission {
-            0b011 => true,
-            0b010 | 0b111 => !write,
-            _ => false,
-        };
-        let base = u64::from(entry & !(PAGE - 1));
-        (entry & 2 != 0 && allowed).then(|| Phys(base | (at.0 % u64::from(PAGE))))
-    }
 }
 
 /// Why a call on a session is not done.
 enum Denied {
     Closed,
     Refused(Refusal),
-}
-
-/// Where a piece of the program's space is.
-enum Place {
-    /// In the program's own page.
-    Own(usize),
-    Ram(Phys),
-}
-
-fn own_offset(at: Peer) -> usize {
-    at.offset_from(MAIL_OUT).expect("the mail places are in the program's page") as usize
 }
 
 /// Rings a bell at the application core.

@@ -182,11 +182,12 @@ fn power_on(setup: &mut Setup<'_>, findings: &Findings) -> (Machine, RootPort) {
         play.plug_at = Time::ZERO;
     }
 
-    let media = description.pool("media");
-    let ram = Phys(0x4000_0000);
-    let end = media.base.plus(u64::from(media.pages) * u64::from(PAGE));
-    let pages = end.offset_from(ram).expect("pools lie in RAM") / u64::from(PAGE);
-    let layout = Layout::virt(pages as u32);
+    // RAM from the first pool to the last frame: what lies around it is nobody's.
+    let ram = description.app().pools.iter().map(|pool| pool.base).min().expect("there are pools");
+    let media = description.pool("media").base;
+    let end = media.plus(u64::from(PCM) + setup.sound.pcm.len() as u64);
+    let bytes = end.offset_from(ram).expect("the media pool lies above the others");
+    let layout = Layout { ram, ..Layout::virt(addr::pages(bytes) as u32) };
     let map = Map {
         msi_frame: description.registers("gicv2m").0,
         smmu: description.registers("smmu"),
@@ -228,6 +229,13 @@ fn lay_out(parts: &mut Parts, description: &Description) {
     ] {
         let pool = description.pool(name);
         parts.give(pool.base, pool.pages, owner);
+    }
+    // What cores tell one another through memory is cleared before either runs;
+    // all else starts out as garbage.
+    for name in ["mailbox", "gate", "answers"] {
+        let pool = description.pool(name);
+        let zeros = vec![0; (pool.pages * PAGE) as usize];
+        parts.fabric.memory.load(pool.base, &zeros).expect("pools are RAM");
     }
     // The window page and the peer's tables are the cores' alone.
     let tables = description.pool("tables");

@@ -4,7 +4,7 @@
 //! the two pages swapped. It works on a copy of them and writes its own page
 //! back, data before head, before it rings.
 
-use crate::monitor::ring;
+use super::ring;
 use addr::{PAGE, Phys};
 use dsp_abi::bell;
 use dsp_abi::mailbox::{APP_NODE, APP_PAGE, DATAGRAM, DSP_NODE, DSP_PAGE};
@@ -45,14 +45,14 @@ impl Memory for View {
 
 /// The monitor's side of the mailbox.
 #[derive(Debug)]
-pub(crate) struct Mail {
+pub(super) struct Mail {
     at: Phys,
     pages: Rc<RefCell<Pages>>,
     mailbox: Option<Mailbox<View>>,
 }
 
 impl Mail {
-    pub(crate) fn new(at: Phys) -> Self {
+    pub(super) fn new(at: Phys) -> Self {
         let bytes = vec![0; 2 * PAGE as usize];
         Self {
             at,
@@ -62,7 +62,7 @@ impl Mail {
     }
 
     /// The monitor comes up.
-    pub(crate) fn begin(&mut self, fabric: &mut Fabric) {
+    pub(super) fn begin(&mut self, fabric: &mut Fabric) {
         self.load(fabric);
         self.mailbox = Some(Mailbox::new(View(Rc::clone(&self.pages)), 1));
         self.store(fabric);
@@ -71,7 +71,7 @@ impl Mail {
     }
 
     /// The application core rang.
-    pub(crate) fn look(&mut self, fabric: &mut Fabric) {
+    pub(super) fn look(&mut self, fabric: &mut Fabric) {
         self.load(fabric);
         let Some(mailbox) = &mut self.mailbox else {
             return;
@@ -90,7 +90,7 @@ impl Mail {
     ///
     /// # Errors
     /// The status for the program.
-    pub(crate) fn send(&mut self, fabric: &mut Fabric, datagram: &[u8]) -> Result<(), Status> {
+    pub(super) fn send(&mut self, fabric: &mut Fabric, datagram: &[u8]) -> Result<(), Status> {
         let (frame, _) = Frame::decode(datagram).map_err(|_| Status::BadDatagram)?;
         if frame.from.node != Node(DSP_NODE) {
             return Err(Status::BadDatagram);
@@ -99,7 +99,7 @@ impl Mail {
     }
 
     /// Takes the next datagram; its length, 0 for none.
-    pub(crate) fn receive(&mut self, fabric: &mut Fabric, into: &mut [u8]) -> u32 {
+    pub(super) fn receive(&mut self, fabric: &mut Fabric, into: &mut [u8]) -> u32 {
         self.load(fabric);
         let Some(mailbox) = &mut self.mailbox else {
             return 0;
@@ -121,7 +121,7 @@ impl Mail {
     /// Tells the application core that the program is gone with all its ports.
     /// When even that finds the mailbox full, the mailbox begins a new life,
     /// which says the same.
-    pub(crate) fn say_bye(&mut self, fabric: &mut Fabric) {
+    pub(super) fn say_bye(&mut self, fabric: &mut Fabric) {
         let bye = Control::Bye(Node(DSP_NODE));
         let mut bytes = [0; DATAGRAM];
         let len = Frame {
