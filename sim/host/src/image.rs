@@ -124,8 +124,7 @@ pub struct Costs {
 }
 
 impl Default for Costs {
-    /// A core of about 1 GHz: 2 to 3 cycles an instruction, `docs` has the
-    /// counts.
+    /// A core of about 1 GHz that takes 2 to 3 cycles an instruction.
     fn default() -> Self {
         Self {
             syscall: 400,

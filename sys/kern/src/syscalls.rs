@@ -134,7 +134,6 @@ impl Kernel {
         save.set_result(0, arch::word(buffer.base()));
         save.set_result(1, buffer.len());
         save.set_result(2, mask);
-        save.set_result(3, 0);
         self.receive(caller, Receive { buffer, mask: NotificationSet(mask as u32), from: None })
     }
 

@@ -33,8 +33,7 @@ fn rest() -> ! {
     }
 }
 
-/// Checks inside task code that also says in the task's fault what was wrong:
-/// a test looks at `faults` and at nothing else.
+/// The faults so far, in order. An assertion that fails inside a task is one.
 fn faults(host: &Host<Bare>) -> Vec<(u8, FaultInfo)> {
     let records = &host.board().records;
     let faults = records.iter().filter_map(|(_, record)| match record {
