@@ -213,6 +213,8 @@ pub enum UsbAudioError {
     NoTickets,
     /// No card of that number.
     NoCard,
+    /// The card's device is there: only a vanished one can be forgotten.
+    CardPresent,
     /// The card's device is gone.
     DeviceGone,
     /// No stream of that index and direction.
@@ -227,6 +229,8 @@ pub enum UsbAudioError {
     NoChannels,
     /// No alternate has the rate.
     NoRate,
+    /// The rate's frames do not fit into the packets of any alternate.
+    RateExceedsPacket,
     /// The service interval is none of the device's (B9).
     BadInterval,
     /// Capture streams cannot be opened yet.
