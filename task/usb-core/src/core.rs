@@ -10,7 +10,7 @@ use usb_core_api::{DeviceHandle, Status};
 use xhci_api::{Event, TicketHandle as Below};
 
 use crate::clients::Clients;
-use crate::controller::Controller;
+use crate::controller::{Controller, is_lost};
 use crate::device::{Device, PortNumber, StoreIndex};
 use crate::jobs::Jobs;
 use crate::ports::{Closing, MAX_CLOSING, Port};
@@ -97,8 +97,10 @@ impl<C: Controller> Core<C> {
                 Ok(event) => self.event(event, now),
                 // The driver died; its next life is begun with when `jefe`
                 // tells of it.
-                Err(_) => {
-                    self.lose_controller();
+                Err(error) => {
+                    if is_lost(error) {
+                        self.lose_controller();
+                    }
                     break;
                 }
             }

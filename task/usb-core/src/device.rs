@@ -29,6 +29,8 @@ pub(crate) struct Device {
     pub(crate) speed: Speed,
     pub(crate) descriptor: usb_desc::Device,
     pub(crate) header: Header,
+    /// Bytes of its configuration's descriptors.
+    pub(crate) length: u16,
     pub(crate) power: Power,
     interfaces: [Option<Interface>; MAX_INTERFACES],
 }
@@ -82,12 +84,14 @@ impl Device {
                 }
             }
         }
-        Self { store, slot, port, speed, descriptor, header, power: Power::new(), interfaces }
+        let length = bytes.len() as u16;
+        let power = Power::new();
+        Self { store, slot, port, speed, descriptor, header, length, power, interfaces }
     }
 
-    /// Bytes of its configuration's descriptors.
-    pub(crate) fn length(&self) -> usize {
-        self.header.total.into()
+    /// Its configuration's descriptors in the store `bytes`.
+    pub(crate) fn descriptors<'s>(&self, bytes: &'s [u8]) -> &'s [u8] {
+        bytes.get(..usize::from(self.length)).unwrap_or(bytes)
     }
 
     /// How many rules its configuration breaks.
@@ -108,7 +112,7 @@ impl Device {
             product: self.descriptor.product,
             release: self.descriptor.release,
             configuration: self.header.value,
-            configuration_length: self.header.total,
+            configuration_length: self.length,
             power: self.power.state(),
         }
     }

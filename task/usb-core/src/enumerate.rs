@@ -156,6 +156,7 @@ pub(crate) struct Enumeration {
     /// Index of the configuration being read.
     index: u8,
     header: Header,
+    length: u16,
     initial: Specs,
 }
 
@@ -171,6 +172,7 @@ impl Enumeration {
             device: Device::default(),
             index: 0,
             header: Header::default(),
+            length: 0,
             initial: Specs::new(),
         };
         (enumeration, Next::Wait(DEBOUNCE_MS))
@@ -204,6 +206,11 @@ impl Enumeration {
     #[must_use]
     pub(crate) const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Bytes of the configuration that are there, whatever its header says.
+    pub(crate) const fn length(&self) -> u16 {
+        self.length
     }
 
     /// What alternate settings 0 need.
@@ -342,6 +349,8 @@ impl Enumeration {
             Err(issue) => return self.pass_over(Failure::NoConfiguration(issue)),
         };
         self.header = *config.header();
+        // The device may say another length now than before.
+        self.length = (bytes.len() as u16).min(self.header.total);
         self.initial = Specs::new();
         for setting in config.settings().filter_map(Result::ok) {
             if setting.interface.alternate() != AlternateNumber(0) {

@@ -50,6 +50,9 @@ pub(crate) struct State {
     pub(crate) ports: Vec<Port>,
     pub(crate) device: Vec<u8>,
     pub(crate) configurations: Vec<Vec<u8>>,
+    /// wTotalLength when all of a configuration is read, if it is another one
+    /// than in its header.
+    pub(crate) other_length: Option<u16>,
     /// Requests that are refused when asked for, by how their log line starts.
     pub(crate) refuse: Vec<(&'static str, XhciError)>,
     /// Requests that end badly.
@@ -160,7 +163,12 @@ impl Fake {
             2 => state.configurations.get(usize::from(setup.value & 0xff)),
             _ => None,
         };
-        let bytes = bytes.cloned().unwrap_or_default();
+        let mut bytes = bytes.cloned().unwrap_or_default();
+        if let Some(total) =
+            state.other_length.filter(|_| setup.value >> 8 == 2 && setup.length > 9)
+        {
+            bytes[2..4].copy_from_slice(&total.to_le_bytes());
+        }
         bytes[..bytes.len().min(setup.length.into())].to_vec()
     }
 }

@@ -49,7 +49,7 @@ impl<C: Controller> Core<C> {
     /// The active configuration's descriptors.
     pub(crate) fn configuration(&self, device: DeviceHandle) -> Answer<&[u8]> {
         let (_, device) = self.devices.find(device).map_err(device_error)?;
-        Ok(&self.stores[usize::from(device.store.0)][..device.length()])
+        Ok(device.descriptors(&self.stores[usize::from(device.store.0)]))
     }
 
     pub(crate) fn claim(&mut self, caller: TaskId, device: DeviceHandle, number: u8) -> Answer<()> {
@@ -82,7 +82,7 @@ impl<C: Controller> Core<C> {
     ) -> Answer<TicketHandle> {
         let from = self.active_device(handle)?.claimed(number, caller)?.standing;
         let (_, device) = self.devices.find(handle).map_err(device_error)?;
-        let bytes = &self.stores[usize::from(device.store.0)][..device.length()];
+        let bytes = device.descriptors(&self.stores[usize::from(device.store.0)]);
         let to = device.setting(number, alternate, bytes)?;
         if device.clashes(number, &to) {
             return Err(UsbCoreError::EndpointBusy);

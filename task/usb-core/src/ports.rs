@@ -274,13 +274,14 @@ impl<C: Controller> Core<C> {
         };
         let (Some(slot), Some(store)) = (enumeration.slot(), store) else { return };
         let port = PortNumber(index as u8 + 1);
-        let bytes = &self.stores[usize::from(store.0)];
+        let length = usize::from(enumeration.length());
+        let bytes = &self.stores[usize::from(store.0)][..length];
         let device = Device::new(
             (port, slot, store),
             enumeration.speed(),
             *enumeration.device(),
             *enumeration.header(),
-            &bytes[..usize::from(enumeration.header().total)],
+            bytes,
         );
         let issues = device.issues(bytes);
         if issues > 0 {

@@ -215,6 +215,19 @@ fn configuration_that_cannot_be_used_is_passed_over_for_the_next() {
     }
 }
 
+/// What is outside is hostile: the length may be another one each time.
+#[test]
+fn configuration_that_changes_its_length_is_as_long_as_what_arrived() {
+    for (total, length) in [(0xFFFF_u16, 66), (40, 40), (200, 66)] {
+        let mut bench = Bench::new();
+        bench.fake.0.borrow_mut().other_length = Some(total);
+        bench.fake.plug(1);
+        bench.settle();
+        let Event::Attached(device) = bench.core.pull(CLIENT) else { panic!("not announced") };
+        assert_eq!(bench.core.configuration(device).map(<[u8]>::len), Ok(length), "{total}");
+    }
+}
+
 #[test]
 fn no_usable_configuration_is_a_failure() {
     let mut bench = Bench::new();
