@@ -47,10 +47,10 @@ pub struct Target {
     pub stream: StreamId,
     /// What it would carry.
     pub format: StreamFormat,
+    /// Service interval to ask for; 0 leaves it to the device.
+    pub interval_us: u32,
     /// The DSP's port service.
     port: Address,
-    /// Service interval to ask for; 0 leaves it to the device.
-    interval_us: u32,
 }
 
 /// The backend's state.
@@ -72,6 +72,12 @@ impl Backend {
     /// The DSP offers its port service.
     pub fn port_up(&mut self, at: Address) {
         self.port = Some(at);
+    }
+
+    /// Whether the port service is at this address.
+    #[must_use]
+    pub fn is_port(&self, at: Address) -> bool {
+        self.port == Some(at)
     }
 
     /// The port service at `at` is gone, and its routes with it; who is to be

@@ -35,6 +35,8 @@ pub const PEER_DEADLINE_MS: u64 = 10_000;
 /// How long one operation of a server may take. Servers have shorter deadlines
 /// of their own; this one keeps a broken server from keeping a session for ever.
 pub const OP_DEADLINE_MS: u64 = 12_000;
+/// How long a server is left alone that was too busy to give something back.
+pub const RETRY_MS: u64 = 20;
 /// Longest time that queued sound is waited for when a stream is disabled.
 pub const MAX_PLAY_OUT_MS: u64 = 100;
 
@@ -195,7 +197,7 @@ impl Broker {
             .filter_map(|place| {
                 let waits = match &place.session {
                     Some(Session::Draining(draining)) => {
-                        draining.orders.await_peer.or(draining.tail_until)
+                        draining.orders.await_peer.or(draining.tail_until).or(draining.retry_at)
                     }
                     _ => None,
                 };
@@ -562,7 +564,8 @@ impl Broker {
                 // By force, then; the peer owes this stream until it says so.
                 draining.orders.await_peer = None;
             }
-            if over || draining.tail_until.is_some_and(|until| until <= now) {
+            let retry = draining.retry_at.take_if(|at| *at <= now).is_some();
+            if over || retry || draining.tail_until.is_some_and(|until| until <= now) {
                 self.advance(now, index);
             }
         }
@@ -611,7 +614,10 @@ impl Broker {
         place.asked = None;
         let broken = match session {
             Session::Draining(draining) => {
-                Self::given_back(&mut self.votes, &mut self.buffers, draining, op, result);
+                match result {
+                    Err(failure) if failure.is_busy() => draining.retry_at = Some(now + RETRY_MS),
+                    _ => Self::given_back(&mut self.votes, &mut self.buffers, draining, op, result),
+                }
                 return self.advance(now, index);
             }
             Session::Reserved(reserved) => match (op, result) {
@@ -665,7 +671,7 @@ impl Broker {
         }
         let Some(step) = teardown::step_of(&draining.held, op) else { return };
         match result {
-            Err(failure) if !failure.nothing_left() => draining.stuck.insert(step),
+            Err(failure) if !failure.nothing_left(op) => draining.stuck.insert(step),
             _ => {
                 if let (Step::Scrub, Some(pages)) = (step, draining.held.buffer) {
                     buffers.free(pages);
@@ -731,7 +737,7 @@ impl Broker {
     }
 
     fn give_back(&mut self, now: u64, mut draining: Draining) -> (Session, Went) {
-        if draining.orders.await_peer.is_some() {
+        if draining.orders.await_peer.is_some() || draining.retry_at.is_some() {
             return (Session::Draining(draining), Went::Nowhere);
         }
         let went = match teardown::next(&draining.held, &mut draining.stuck) {

@@ -21,7 +21,39 @@ pub mod ops;
 pub mod refusal;
 pub mod request;
 pub mod response;
+mod server;
 pub mod service;
 pub mod session;
 pub mod teardown;
 pub mod votes;
+
+use refusal::Dialect;
+
+/// What the image gives the broker.
+#[derive(Debug)]
+pub struct Config {
+    /// How the peer is answered.
+    pub dialect: Dialect,
+    /// Stream identifier of the peer's bus, for the addresses it is told (I1).
+    pub sid: u8,
+    /// The `dma_media` pool: transfer buffers.
+    pub media: dma::Pool,
+    /// The `answers` pool: the monitor's notices.
+    pub answers: dma::Pool,
+    /// The broker's own task index, to grant its pages to itself.
+    pub index: u16,
+    /// Notification bits by which the servers hint: `usb_audio`, `usb_core`,
+    /// `xhci`, `dsp_link`, `iommu`.
+    pub hints: u32,
+    /// Notification bit of the interrupt `dsp_abi::bell::NOTICE`.
+    pub notice: u32,
+    /// Notification bit that `jefe` posts when a neighbour died or restarted.
+    pub peer_changed: u32,
+    /// Indices of the tasks that share an edge of the graph with the broker.
+    pub neighbours: &'static [u16],
+}
+
+/// Runs the broker.
+pub fn main(config: &Config) -> ! {
+    server::run(config)
+}

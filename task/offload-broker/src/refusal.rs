@@ -12,6 +12,8 @@ use usb_audio_api::UsbAudioError;
 use usb_core_api::UsbCoreError;
 use xhci_api::XhciError;
 
+use crate::ops::Op;
+
 /// How the broker talks to its peer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -209,22 +211,25 @@ impl Failure {
         }
     }
 
-    /// Whether, as the answer to giving something back, it means that there is
-    /// nothing left to give back: the server, the controller or the object is
-    /// gone, or an arming that failed was undone by its server.
+    /// Whether, as the answer to `op` giving something back, it means that there
+    /// is nothing left to give back: the object or its server is gone, or the
+    /// driver took that step itself (an arming that failed, a revocation whose
+    /// deadline passed).
     #[must_use]
-    pub const fn nothing_left(self) -> bool {
+    pub const fn nothing_left(self, op: Op) -> bool {
         match self {
             // The handle of a closed stream is void at once, whatever the
             // device makes of it.
             Self::Audio(_) => true,
-            Self::Core(error) => !matches!(error, UsbCoreError::Suspended),
+            Self::Core(_) => true,
+            Self::Xhci(XhciError::WrongPhase) => {
+                matches!(op, Op::CloseGate(_) | Op::Halt(_) | Op::Disarm(_) | Op::Displace(_))
+            }
             Self::Xhci(error) => matches!(
                 error,
                 XhciError::StaleServer
                     | XhciError::Stale
                     | XhciError::ServerDied
-                    | XhciError::WrongPhase
                     | XhciError::EndpointNotOwned
                     | XhciError::NoInterrupter
             ),
@@ -237,6 +242,30 @@ impl Failure {
             ),
             Self::Deadline | Self::NoBuffer => false,
         }
+    }
+
+    /// Whether the server was only too busy to begin: asked again in a moment
+    /// it may do it.
+    #[must_use]
+    pub const fn is_busy(self) -> bool {
+        matches!(
+            self,
+            Self::Audio(UsbAudioError::NoTickets)
+                | Self::Xhci(XhciError::Busy | XhciError::NoTickets)
+                | Self::Iommu(IommuError::NoTickets)
+        )
+    }
+
+    /// Whether it shows that the server died.
+    #[must_use]
+    pub const fn is_death(self) -> bool {
+        matches!(
+            self,
+            Self::Audio(UsbAudioError::ServerDied | UsbAudioError::StaleServer)
+                | Self::Core(UsbCoreError::ServerDied | UsbCoreError::StaleServer)
+                | Self::Xhci(XhciError::ServerDied | XhciError::StaleServer)
+                | Self::Iommu(IommuError::ServerDied | IommuError::StaleServer)
+        )
     }
 }
 

@@ -435,6 +435,8 @@ pub struct Draining {
     pub stuck: Steps,
     /// The stream is being played out until then.
     pub tail_until: Option<u64>,
+    /// A server was too busy for the next step; it is asked again then.
+    pub retry_at: Option<u64>,
 }
 
 /// A session in whatever phase it is.
@@ -511,6 +513,6 @@ impl Session {
             | Self::Running(Running { facts, held, .. }) => (facts, held),
             Self::Draining(draining) => return draining,
         };
-        Draining { facts, held, orders, stuck: Steps::default(), tail_until: None }
+        Draining { facts, held, orders, stuck: Steps::default(), tail_until: None, retry_at: None }
     }
 }
