@@ -264,7 +264,8 @@ impl Playing {
     pub fn fill(&mut self, core: &impl Core) -> Result<(), Denied> {
         self.fill_feedback(core)?;
         let from = self.data.producer.enqueue();
-        let before = self.sent;
+        // Packets count, not frames: at a slow rate some carry none.
+        let before = self.data.produced;
         let spacing = SPACING.min(self.slots / 2);
         while self.sent < self.frames && self.data.outstanding() < self.slots {
             let nominal = u32::from(self.pacer.next_frames());
@@ -280,7 +281,11 @@ impl Playing {
             let td = self.td(self.buffer_bus.plus(u64::from(slot)), bytes, report);
             self.data.push(core, &td);
         }
-        if self.sent != before { self.data.publish(core, self.session, from) } else { Ok(()) }
+        if self.data.produced != before {
+            self.data.publish(core, self.session, from)
+        } else {
+            Ok(())
+        }
     }
 
     fn td(&self, buffer: Bus, length: u32, report: bool) -> Isoch {

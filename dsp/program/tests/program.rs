@@ -116,6 +116,29 @@ fn packets_of_44_1_khz_carry_44_and_45_frames_and_lose_nothing() {
     assert_eq!(packets.concat_bytes(), pcm);
 }
 
+/// Slower than a frame per microframe, so that some rounds are empty packets
+/// only: they are published all the same, or the next publication would begin
+/// behind them.
+#[test]
+fn packets_without_a_frame_are_published_too() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let pcm = pcm(500);
+    core.load_pcm(&pcm);
+    let response = granted(Speed::HIGH, 64, 1, false);
+    playing(&core, &mut program, &start(1, 500, 500), &response, 64);
+    let mut heard = vec![];
+    let mut empty = 0;
+    while let Some(packet) = core.take_packet() {
+        empty += u32::from(packet.bytes.is_empty());
+        heard.extend(packet.bytes);
+        // A round as short as can be: after every packet.
+        program.step(&core);
+    }
+    assert!(empty > 7000, "{empty} empty packets");
+    assert_eq!(heard, pcm);
+}
+
 #[test]
 fn the_last_packet_is_filled_up_with_silence() {
     let core = TestCore::new();
