@@ -12,7 +12,7 @@
 //! - `script`: the requests that open a stream or set its volume, in order.
 //! - `host`: PCM to packets on the host path.
 //! - `cards`, `clients`: card numbers, and who was told what.
-//! - `engine`, `jobs`, `ops`: the state and what happens to it, over the
+//! - `engine`, `jobs`, `pump`, `ops`: the state and what happens to it, over the
 //!   [`World`](world::World) that tests replace.
 
 #![cfg_attr(not(test), no_std)]
@@ -24,6 +24,7 @@ mod engine;
 mod host;
 mod jobs;
 mod ops;
+mod pump;
 mod quirks;
 mod script;
 mod server;
