@@ -10,6 +10,7 @@ use app::{App, Owner, TaskIndex};
 use dsp_abi::bell;
 use fabric::DeviceId;
 use host::{Access, Image, Irq, Span, Task};
+use offload_broker::refusal::Dialect;
 use std::path::Path;
 
 /// The image's description, with the lists that its tasks refer to. It lives as
@@ -278,6 +279,24 @@ impl Description {
                     usb_core: bit("usb_core"),
                 };
                 Task::new(&task.name, move || usb_audio::main(&config))
+            }
+            "offload-broker" => {
+                let hints = ["usb_audio", "usb_core", "xhci", "dsp_link", "iommu"];
+                let config = offload_broker::Config {
+                    dialect: match self.app.dialect {
+                        app::Dialect::Upstream => Dialect::Upstream,
+                        app::Dialect::Precise => Dialect::Precise,
+                    },
+                    sid: number(task, "sid") as u8,
+                    media: self.dma("dma_media"),
+                    answers: self.dma("answers"),
+                    index: index.0,
+                    hints: hints.into_iter().map(bit).fold(0, |hints, hint| hints | hint),
+                    notice: bit("notice"),
+                    peer_changed: bit("peer_changed"),
+                    neighbours,
+                };
+                Task::new(&task.name, move || offload_broker::main(&config))
             }
             "player" => {
                 let config = player::Config {
