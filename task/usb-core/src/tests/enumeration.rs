@@ -289,7 +289,8 @@ fn port_that_an_error_disabled_is_enumerated_anew() {
     assert!(matches!(bench.core.pull(CLIENT), Event::Attached(_)));
 }
 
-/// D-7, R30 of the list: unplugged at any step, nothing stays.
+/// D-19: taking down works without the device; unplugged at any step, nothing
+/// stays.
 #[test]
 fn unplug_at_any_step_leaves_nothing_behind() {
     for step in ORDER {
