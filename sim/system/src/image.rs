@@ -61,7 +61,10 @@ impl Description {
         };
         let set =
             |&index: &TaskIndex| app.neighbours(index).iter().fold(0, |set, n| set | 1 << n.0);
-        let pools = app.pools.iter().filter_map(|pool| match pool.owner {
+        // Only pools for DMA are ever mapped: tables, gate, mailbox and media
+        // must stay out of every controller's and the peer's reach.
+        let mappable = app.pools.iter().filter(|pool| pool.name.starts_with("dma_"));
+        let pools = mappable.filter_map(|pool| match pool.owner {
             Owner::Task(owner) => Some(iommu::PoolSpec {
                 id: pool.id.0,
                 base: pool.base,
