@@ -97,3 +97,21 @@ fn half_a_frame_is_refused() {
     assert_eq!(bench.write(stream, &[0; 6]), Err(UsbAudioError::PartialFrame));
     assert_eq!(bench.write(stream, &[]), Ok(0));
 }
+
+#[test]
+fn a_pipe_that_ran_dry_after_the_last_frame_had_no_underrun() {
+    for noticed in [0, 1] {
+        let mut bench = Bench::new();
+        let stream = bench.open(PLAYER, Drive::Host).unwrap();
+        // Twenty whole packets, all of them played before the drain is asked.
+        bench.write(stream, &vec![0; 882 * 4]).unwrap();
+        assert_eq!(bench.world.packets.len(), 20);
+        bench.world.queued = 0;
+        bench.world.underruns = noticed;
+        let ticket = bench.engine.op_drain(&mut bench.world, PLAYER, stream).unwrap();
+        bench.world.now += 100;
+        bench.engine.tick(&mut bench.world);
+        let played = Completed::Played { frames: 882, underruns: 0 };
+        assert_eq!(bench.result(PLAYER, ticket), Ok(played));
+    }
+}
