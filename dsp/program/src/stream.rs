@@ -11,7 +11,7 @@ use addr::{Bus, Peer};
 use dsp_abi::media::PCM;
 use dsp_abi::monitor::{Call, MEDIA};
 use dsp_abi::port;
-use qmi::{Region, StreamResponse};
+use qmi::{MemoryInfo, Region, StreamResponse};
 use trb::{
     CompletionCode, ConsumerRing, Event, IOC, InterrupterId, Isoch, PER_PAGE, ProducerRing, Start,
     TransferEvent, Trb,
@@ -52,6 +52,19 @@ pub enum Unusable {
     BufferTooSmall,
     /// The monitor knows no session with that event ring.
     NoSession,
+}
+
+/// The addresses as this core uses them: what stands above 32 bits names the
+/// stream of its bus and exists in messages only.
+fn untagged(memory: &MemoryInfo) -> MemoryInfo {
+    let strip = |region: Region| Region { iova: Peer(u64::from(region.iova.low())), ..region };
+    MemoryInfo {
+        evt_ring: strip(memory.evt_ring),
+        tr_data: strip(memory.tr_data),
+        tr_sync: strip(memory.tr_sync),
+        xfer_buff: strip(memory.xfer_buff),
+        dcba: strip(memory.dcba),
+    }
 }
 
 /// A ring that the program produces.
@@ -172,7 +185,7 @@ impl Playing {
         start: &port::Message,
         response: &StreamResponse,
     ) -> Result<Self, Unusable> {
-        let memory = response.xhci_mem_info.ok_or(Unusable::Missing)?;
+        let memory = untagged(&response.xhci_mem_info.ok_or(Unusable::Missing)?);
         let endpoint = response.std_as_data_ep_desc.ok_or(Unusable::Missing)?;
         let subslot = response.usb_audio_subslot_size.ok_or(Unusable::Missing)?;
         let interrupter = response.interrupter_num.ok_or(Unusable::Missing)?;

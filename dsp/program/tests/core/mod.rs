@@ -349,7 +349,8 @@ pub(crate) fn start(cookie: u32, rate: u32, frames: u32) -> port::Message {
 
 /// A response that grants the stream.
 pub(crate) fn granted(speed: Speed, max_packet: u16, interval: u8, sync: bool) -> StreamResponse {
-    let region = |iova, dma, size| Region { iova, dma, size };
+    // With a stream identifier, as the broker tags what it tells (I1).
+    let region = |iova: Peer, dma, size| Region { iova: Peer(iova.0 | 0xF << 32), dma, size };
     let none = region(Peer(0), Bus(0), 0);
     let endpoint = EndpointDescriptor {
         length: 9,
