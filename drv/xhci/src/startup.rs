@@ -255,6 +255,9 @@ impl<'c> Driver<'c> {
             written,
         };
         hw.prepare();
+        // Before the event ring is named: its segment table is fetched when
+        // ERSTBA is written (4.9.4), and without bus mastering that is lost.
+        hw.function.set_master(true);
         regs.set_slots(hw.slots);
         regs.set_contexts(hw.contexts_bus());
         regs.set_notifications(NOTIFICATIONS);
@@ -267,9 +270,8 @@ impl<'c> Driver<'c> {
         Ok(())
     }
 
-    /// Bus mastering, MSI-X, interrupter, run: in this order.
+    /// MSI-X, interrupter, run: in this order.
     fn enable(&self, hw: &Hw<'_>, attached: &Attached) {
-        hw.function.set_master(true);
         let (primary, dsp) = (self.config.primary_vector, self.config.dsp_vectors);
         hw.function.enable_msix(&self.config.bar, attached.doorbell, |vector| match vector {
             0 => Some(primary),
