@@ -61,15 +61,14 @@ impl Xhc {
 
     fn next_command(&mut self, fabric: &mut Fabric) {
         let mut ring = std::mem::replace(&mut self.commands.ring, Ring::taken());
-        let front = loop {
-            match self.front(fabric, &mut ring, WHOSE) {
-                Front::Descriptor(1) if ring.get(0).is_some_and(|trb| trb.kind() == kind::LINK) => {
-                    self.verify(fabric, &ring, 1);
-                    ring.pop();
-                }
-                front => break front,
-            }
-        };
+        let mut front = self.front(fabric, &mut ring, WHOSE);
+        // A ring of links alone would keep it busy for ever: one is enough.
+        if front == Front::Descriptor(1) && ring.get(0).is_some_and(|trb| trb.kind() == kind::LINK)
+        {
+            self.verify(fabric, &ring, 1);
+            ring.pop();
+            front = self.front(fabric, &mut ring, WHOSE);
+        }
         let trb = ring.get(0);
         self.commands.ring = ring;
         let (Front::Descriptor(_), Some(trb)) = (front, trb) else { return };

@@ -249,7 +249,7 @@ impl Xhc {
             let Some(trb) = endpoint.ring.get(n).filter(moves_data) else { continue };
             moved += trb.length() as usize;
             let left = (total.div_ceil(packet) - moved / packet).min(31);
-            let expected = if trb.chained() { left } else { 0 };
+            let expected = if moved < total { left } else { 0 };
             if trb.td_size() as usize != expected {
                 self.malformed_trb(fabric, trb);
             }

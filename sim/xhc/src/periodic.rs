@@ -22,6 +22,9 @@ const FRAMES: u64 = 2048;
 /// Largest payload of an interval at high speed: three packets of 1024 bytes.
 const LARGEST: usize = 3 * 1024;
 
+/// Links, no-ops and missed descriptors that are passed in one interval.
+const HOPS: usize = 64;
+
 /// How an endpoint is served.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -118,7 +121,7 @@ impl Xhc {
                 return;
             }
             let whose = Whose { slot: id, dci };
-            loop {
+            for _ in 0..HOPS {
                 match xhc.choose(fabric, endpoint, whose) {
                     Choice::Again => {}
                     Choice::Serve(count) => {
@@ -140,6 +143,12 @@ impl Xhc {
                     }
                 }
             }
+            // Nothing but links, or a long row of missed frames: that is all for
+            // this interval.
+            let service = &mut endpoint.service;
+            service.next = Microframe(service.next.0 + service.interval);
+            let (next, interval) = (service.next, service.interval);
+            xhc.schedule_fetch(fabric, id, dci, turn, next, interval);
         });
     }
 
@@ -266,7 +275,7 @@ impl Xhc {
             let Some(trb) = endpoint.ring.get(n).filter(moves_data) else { continue };
             moved += trb.length();
             let left = (packets - (moved / packet).min(packets)).min(31);
-            let expected = if trb.chained() { left } else { 0 };
+            let expected = if moved < total { left } else { 0 };
             let misplaced = n > 0 && trb.kind() == kind::ISOCH;
             if trb.td_size() != expected || misplaced {
                 self.malformed_trb(fabric, trb);

@@ -183,25 +183,20 @@ impl Xhc {
         let high = u64::from(state.dequeue.high());
         state.dequeue = Bus(high << 32 | u64::from(value & !0xF));
         let at = state.dequeue;
-        let left = match &mut state.ring {
-            None => false,
-            Some(ring) => match ring.set_dequeue(at) {
-                Dequeue::Empty => false,
-                Dequeue::Left => true,
-                Dequeue::Astray => {
-                    let (controller, interrupter) = (self.number, id.0);
-                    self.violation(
-                        fabric,
-                        Violation::DequeueBeyondEnqueue { controller, interrupter, at },
-                    );
-                    false
-                }
-            },
-        };
-        let state = &mut self.interrupters[id.index()];
+        let news = state.ring.as_mut().map(|ring| ring.set_dequeue(at));
+        match news {
+            // Nothing is left to tell of (4.17.5).
+            Some(Dequeue::Empty) => state.wanted = false,
+            Some(Dequeue::Left) => state.wanted |= value & BUSY != 0,
+            Some(Dequeue::Astray) => {
+                let (controller, interrupter) = (self.number, id.0);
+                let violation = Violation::DequeueBeyondEnqueue { controller, interrupter, at };
+                self.violation(fabric, violation);
+            }
+            None => {}
+        }
         if value & BUSY != 0 {
-            state.busy = false;
-            state.wanted |= left;
+            self.interrupters[id.index()].busy = false;
             self.try_interrupt(fabric, id);
         }
     }

@@ -1,0 +1,102 @@
+//! Root hub ports: connection, reset, suspend, power.
+
+use crate::rig::{Rig, code, music};
+use fabric::Time;
+use usb_model::headset::Model;
+use xhc::Personality;
+
+#[test]
+fn the_qemu_like_port_reads_as_qemus_through_a_reset() {
+    let mut rig = Rig::cold(Personality::qemu());
+    let port = rig.xhc.personality().usb2_port(0).unwrap();
+    assert_eq!(port.0, 5);
+    rig.plug(port, Model::Qemu);
+    rig.bring_up();
+    rig.run(Time::ms(1));
+    assert!(rig.drain_primary().is_empty(), "who was there at start is not announced");
+    let register = rig.portsc(port);
+    assert_eq!(rig.read(register), 0x206E1);
+    rig.run(Time::ms(101));
+    rig.write(register, 1 << 9 | 1 << 4);
+    assert_eq!(rig.read(register), 0x22_0603);
+    assert_eq!(rig.drain_primary().len(), 1);
+    rig.clean();
+}
+
+#[test]
+fn a_reset_takes_50_ms_and_then_the_port_is_enabled() {
+    let mut rig = Rig::cold(Personality::seeded(51));
+    let port = rig.xhc.personality().usb2_port(0).unwrap();
+    rig.plug(port, Model::Sync);
+    rig.bring_up();
+    let register = rig.portsc(port);
+    rig.run(Time::ms(101));
+    rig.write(register, 1 << 9 | 1 << 4);
+    rig.run(Time::ms(45));
+    assert_eq!(rig.read(register) & 0x12, 0x10, "still in reset, not enabled");
+    rig.run(Time::ms(15));
+    assert_eq!(rig.read(register) & 0x20_0012, 0x20_0002);
+    rig.clean();
+}
+
+#[test]
+fn no_second_event_comes_while_a_change_bit_is_set() {
+    let mut rig = Rig::running(Personality::seeded(52));
+    let port = rig.xhc.personality().usb2_port(0).unwrap();
+    rig.plug(port, Model::Sync);
+    rig.run(Time::ms(1));
+    let device = rig.xhc.unplug(&mut rig.fabric, port).unwrap();
+    assert_eq!(rig.drain_primary().len(), 1);
+    let register = rig.portsc(port);
+    rig.write(register, 1 << 9 | 0x7F << 17);
+    rig.plug_device(port, device);
+    assert_eq!(rig.drain_primary().len(), 1);
+    rig.clean();
+}
+
+#[test]
+fn a_suspended_device_answers_again_after_20_ms_of_resume() {
+    let (mut rig, mut slot) = Rig::with_headset(Personality::seeded(53), Model::Sync);
+    let register = rig.portsc(slot.port);
+    rig.write(register, 1 << 9 | 1 << 16 | 3 << 5);
+    assert_eq!(rig.read(register) >> 5 & 0xF, 3);
+    assert_eq!(rig.request(&mut slot, [0, 9, 1, 0], &[]), code::TRANSACTION);
+    rig.write(register, 1 << 9 | 1 << 16 | 15 << 5);
+    rig.run(Time::ms(21));
+    rig.write(register, 1 << 9 | 1 << 16);
+    assert_eq!(rig.read(register) & 0x40_01E0, 0x40_0000, "U0, PLC");
+    rig.run(Time::ms(11));
+    rig.recover_control(&mut slot);
+    assert_eq!(rig.request(&mut slot, [0, 9, 1, 0], &[]), code::SUCCESS);
+    rig.clean();
+}
+
+#[test]
+fn a_port_that_is_not_told_to_keep_its_power_loses_its_device() {
+    let mut personality = Personality::seeded(54);
+    personality.port_power = true;
+    let (mut rig, slot) = Rig::with_headset(personality, Model::Sync);
+    let register = rig.portsc(slot.port);
+    rig.write(register, 1 << 21);
+    assert_eq!(rig.read(register) & 0x203, 0);
+    rig.clean();
+}
+
+#[test]
+fn a_port_reset_under_a_stream_silences_it() {
+    let (mut rig, mut slot) = Rig::with_headset(Personality::seeded(55), Model::Sync);
+    let mut stream = rig.open(&mut slot, 48_000);
+    let mut ring = stream.ring.clone();
+    for n in 0..60 {
+        rig.push(&mut ring, Rig::isoch(stream.buffer.plus(512 * n), 192, true));
+    }
+    stream.ring = ring;
+    rig.ring_stream(&slot);
+    rig.run(Time::ms(10));
+    rig.reset_port(slot.port);
+    let sent = rig.xhc.wire().log().packets().len();
+    rig.run(Time::ms(50));
+    assert_eq!(rig.xhc.wire().log().packets().len(), sent);
+    assert!(rig.heard(slot.port).pcm().len() <= music(192 * sent).len());
+    rig.clean();
+}
