@@ -209,7 +209,9 @@ impl<C: Controller> Core<C> {
 
     fn follow(&mut self, index: usize, next: Next, now: u64) {
         match next {
-            Next::Wait(ms) => self.wait(index, Wait::Until(now + ms)),
+            // `now` is cut to whole milliseconds, and a wait that the bus is owed
+            // may not be shorter for it.
+            Next::Wait(ms) => self.wait(index, Wait::Until(now + ms + 1)),
             Next::Ask(request) => self.request(index, request, now),
             Next::Ready => self.announce(index),
             Next::Failed(failure) => self.failed(index, failure, now),

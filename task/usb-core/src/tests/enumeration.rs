@@ -36,23 +36,25 @@ fn device_is_enumerated_in_the_order_of_the_specification() {
     assert_eq!(bench.core.configuration(device), Ok(&configuration()[..]));
 }
 
+/// The clock is cut to whole milliseconds, so a wait of `n` is over at the
+/// earliest when it says `n + 1` more.
 #[test]
 fn waits_of_the_specification_are_kept() {
     let mut bench = Bench::new();
     bench.fake.plug(1);
     bench.core.pull_all(1000);
-    assert_eq!(bench.core.deadline(), Some(1000 + DEBOUNCE_MS));
-    bench.core.tick(1000 + DEBOUNCE_MS - 1);
-    assert_eq!(bench.fake.log().len(), 0, "reset before the debounce time");
+    assert_eq!(bench.core.deadline(), Some(1001 + DEBOUNCE_MS));
     bench.core.tick(1000 + DEBOUNCE_MS);
+    assert_eq!(bench.fake.log().len(), 0, "reset before the debounce time");
+    bench.core.tick(1001 + DEBOUNCE_MS);
     bench.core.pull_all(2000);
     assert_eq!(bench.fake.log(), ["reset port 1"]);
-    assert_eq!(bench.core.deadline(), Some(2000 + RECOVERY_MS));
-    bench.core.tick(2000 + RECOVERY_MS);
+    assert_eq!(bench.core.deadline(), Some(2001 + RECOVERY_MS));
+    bench.core.tick(2001 + RECOVERY_MS);
     bench.core.pull_all(3000);
     assert_eq!(bench.fake.log(), ORDER[1..6]);
-    assert_eq!(bench.core.deadline(), Some(3000 + ADDRESS_MS));
-    bench.core.tick(3000 + ADDRESS_MS);
+    assert_eq!(bench.core.deadline(), Some(3001 + ADDRESS_MS));
+    bench.core.tick(3001 + ADDRESS_MS);
     bench.core.pull_all(4000);
     assert_eq!(bench.fake.log(), ORDER[6..]);
     assert_eq!(bench.core.deadline(), None, "a timer is armed for nothing");
@@ -65,7 +67,7 @@ fn connection_that_bounces_is_debounced_anew() {
     bench.core.pull_all(0);
     bench.fake.plug(1);
     bench.core.pull_all(60);
-    assert_eq!(bench.core.deadline(), Some(60 + DEBOUNCE_MS));
+    assert_eq!(bench.core.deadline(), Some(61 + DEBOUNCE_MS));
     bench.fake.unplug(1);
     bench.core.pull_all(90);
     assert_eq!(bench.core.deadline(), None);
