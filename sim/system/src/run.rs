@@ -273,7 +273,8 @@ fn load(parts: &mut Parts, description: &Description, setup: &Setup<'_>) {
 /// Where the run stood when the player was done.
 struct End {
     answer: Option<Answer>,
-    timer_while_streaming: bool,
+    /// Packets that were out at those looks that found a timer armed.
+    timers_at: Vec<u64>,
     audit: Option<Audit>,
 }
 
@@ -286,7 +287,7 @@ fn drive(machine: &mut Machine, setup: &mut Setup<'_>, findings: &Findings) -> E
         _ => None,
     };
     let limit = START_LIMIT + length + length + starve.unwrap_or(Time::ZERO);
-    let mut end = End { answer: None, timer_while_streaming: false, audit: None };
+    let mut end = End { answer: None, timers_at: Vec::new(), audit: None };
     let mut meddled = false;
     let mut now = Time::ZERO;
     while now < limit && end.answer.is_none() {
@@ -302,7 +303,9 @@ fn drive(machine: &mut Machine, setup: &mut Setup<'_>, findings: &Findings) -> E
             progress(packets);
         }
         if packets > 0 && end.answer.is_none() {
-            end.timer_while_streaming |= machine.any_timer_armed();
+            if machine.any_timer_armed() {
+                end.timers_at.push(packets);
+            }
             if !meddled {
                 meddled = true;
                 meddle(machine, setup, starve);
@@ -367,6 +370,8 @@ fn conclude(
     let virtual_ns = machine.now().0;
     let mut board = machine.into_board();
     let (at_first, at_last) = board.streaming();
+    // A look that found no further packet was at the stream's end or later.
+    let packets = board.packets();
     let fabric = &mut board.parts.fabric;
     let trace_hash = fabric.trace.hash();
     fabric.trace.finish().expect("the trace is written");
@@ -435,7 +440,7 @@ fn conclude(
         underruns,
         app_core_wakeups_while_streaming: at_last.wakeups - at_first.wakeups,
         app_core_syscalls_while_streaming: at_last.syscalls - at_first.syscalls,
-        app_core_timer_while_streaming: end.timer_while_streaming,
+        app_core_timer_while_streaming: end.timers_at.iter().any(|&at| at < packets),
         iommu_faults: fabric.smmu.faults(),
         model_violations: fabric.violations.total(),
         violations: fabric.violations.kept().iter().take(5).map(|v| format!("{v:?}")).collect(),
