@@ -5,28 +5,31 @@
 //! the core all effects of the first are done, so the core's bound on their
 //! number holds.
 
-use addr::PAGE;
+mod mail;
+mod news;
+mod operations;
+
 use dsp_abi::control::{AnswerPage, Notice};
 use dsp_abi::{SESSIONS, port};
 use dsp_link_api::{Address, DspLink, DspLinkError, MAX_PAYLOAD};
 use fifo::Fifo;
 use idol_runtime::{NotificationHandler, RequestError};
-use iommu_api::{Access, Iommu, IommuError, Part};
+use iommu_api::{Iommu, IommuError};
 use offload_broker_api::{BrokerError, RouteHandle, RouteRequest, RouteState, SessionInfo, Status};
 use peers::Peers;
-use usb_audio_api::{Completed, Drive, UsbAudio, UsbAudioError};
+use usb_audio_api::{UsbAudio, UsbAudioError};
 use usb_core_api::UsbCore;
 use userlib::{
     RecvMessage, TIMER_MASK, TaskId, sys_get_timer, sys_irq_control, sys_set_timer, task_slot,
 };
-use xhci_api::{InterrupterRequest, SidebandKind, Xhci, XhciError};
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use xhci_api::{Xhci, XhciError};
+use zerocopy::{FromZeros, IntoBytes};
 
+use self::operations::Began;
 use crate::Config;
 use crate::broker::{Broker, Settings};
 use crate::ops::{Ask, Effect, Input, Op, Reply, Server};
 use crate::refusal::{Failure, Refusal};
-use crate::service::{Heard, hear};
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
@@ -39,10 +42,6 @@ task_slot!(IOMMU, iommu);
 /// Datagrams that wait for room in the mailbox: two answers per session. A peer
 /// that lets more gather reads none; they are dropped and counted.
 const OUTBOX: usize = 2 * SESSIONS;
-/// News of the link taken in per wake; a flood has the rest wait.
-const LINK_BUDGET: usize = 16;
-/// Milliseconds until a flood is looked at again.
-const BREATHER: u64 = 1;
 /// Clients that wait for a device or the DSP to ask for a route again.
 const WAITERS: usize = 4;
 
@@ -66,7 +65,7 @@ enum Trace {
     Notice(Notice),
 }
 
-ringbuf::counted_ringbuf!(Trace, 64, Trace::None);
+ringbuf::counted_ringbuf!(TRACE, Trace, 64, Trace::None);
 
 /// A server's name for an operation under way.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -84,12 +83,6 @@ impl Ticket {
             Self::Iommu(_) => Server::Iommu,
         }
     }
-}
-
-/// How an operation went when it was asked for.
-enum Began {
-    Answered(Result<Reply, Failure>),
-    Ticket(Ticket),
 }
 
 /// A datagram on its way out.
@@ -200,7 +193,7 @@ impl Executor<'_> {
                 self.perform(effect);
             }
             if let Some(refusal) = self.core.take_refusal() {
-                ringbuf::ringbuf_entry!(Trace::Refused(refusal));
+                ringbuf::ringbuf_entry!(TRACE, Trace::Refused(refusal));
             }
             if core::mem::take(&mut self.look_at_peers) {
                 self.refresh_peers();
@@ -223,7 +216,7 @@ impl Executor<'_> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Ask(ask, op) => {
-                ringbuf::ringbuf_entry!(Trace::Asked(op));
+                ringbuf::ringbuf_entry!(TRACE, Trace::Asked(op));
                 match self.begin(op) {
                     Began::Answered(result) => self.answered(ask, op, result),
                     Began::Ticket(ticket) => self.remember(ask, ticket),
@@ -245,7 +238,7 @@ impl Executor<'_> {
 
     fn answered(&mut self, ask: Ask, op: Op, result: Result<Reply, Failure>) {
         if let Err(failure) = result {
-            ringbuf::ringbuf_entry!(Trace::Failed(op, failure));
+            ringbuf::ringbuf_entry!(TRACE, Trace::Failed(op, failure));
             self.look_at_peers |= failure.is_death();
         }
         // A session has one operation under way, and there is a place for each.
@@ -285,269 +278,6 @@ impl Executor<'_> {
         }
     }
 
-    // ---- operations ----
-
-    fn begin(&self, op: Op) -> Began {
-        let media = &self.config.media;
-        Began::Answered(match op {
-            Op::Open(stream, format) => {
-                return started(
-                    self.audio.start_open(stream, format, Drive::Peer),
-                    Ticket::Audio,
-                    Failure::Audio,
-                );
-            }
-            Op::Close(stream) => {
-                return started(self.audio.start_close(stream), Ticket::Audio, Failure::Audio);
-            }
-            Op::Arm(sideband) => {
-                return started(self.xhci.start_arm(sideband), Ticket::Xhci, Failure::Xhci);
-            }
-            Op::CloseGate(sideband) => {
-                return started(self.xhci.start_close_gate(sideband), Ticket::Xhci, Failure::Xhci);
-            }
-            Op::Halt(sideband) => {
-                return started(self.xhci.start_halt(sideband), Ticket::Xhci, Failure::Xhci);
-            }
-            Op::Disarm(sideband) => {
-                return started(self.xhci.start_disarm(sideband), Ticket::Xhci, Failure::Xhci);
-            }
-            Op::RemoveEndpoint(sideband, dci) => {
-                return started(
-                    self.xhci.start_remove_endpoint(sideband, dci),
-                    Ticket::Xhci,
-                    Failure::Xhci,
-                );
-            }
-            Op::UnmapPeer(window) => {
-                return started(self.iommu.start_unmap_peer(window), Ticket::Iommu, Failure::Iommu);
-            }
-
-            Op::Describe(stream) => {
-                self.audio.describe(stream).map(Reply::Described).map_err(Failure::Audio)
-            }
-            Op::Hold(device) => done(self.usb.hold(device), Failure::Core),
-            Op::Unhold(device) => done(self.usb.unhold(device), Failure::Core),
-
-            Op::Register(slot) => self
-                .xhci
-                .register(slot, SidebandKind::Vendor)
-                .map(Reply::Registered)
-                .map_err(Failure::Xhci),
-            Op::AddEndpoint(sideband, dci) => {
-                done(self.xhci.add_endpoint(sideband, dci), Failure::Xhci)
-            }
-            Op::CreateInterrupter(sideband) => {
-                // Any number, one segment, no moderation: the DSP hears of
-                // every event at once.
-                let request = InterrupterRequest { number: 0, segments: 1, moderation_ns: 0 };
-                self.xhci
-                    .create_interrupter(sideband, request)
-                    .map(Reply::Interrupter)
-                    .map_err(Failure::Xhci)
-            }
-            Op::Place(sideband, window) => {
-                self.xhci.place(sideband, window).map(Reply::Placed).map_err(Failure::Xhci)
-            }
-            Op::Displace(sideband) => done(self.xhci.displace(sideband), Failure::Xhci),
-            Op::RemoveInterrupter(sideband) => {
-                done(self.xhci.remove_interrupter(sideband), Failure::Xhci)
-            }
-            Op::Unregister(sideband) => done(self.xhci.unregister(sideband), Failure::Xhci),
-
-            Op::OpenWindow { controller } => {
-                self.iommu.open_window(controller).map(Reply::Window).map_err(Failure::Iommu)
-            }
-            Op::MapPeer(window, part, grant, access) => self
-                .iommu
-                .map_peer(window, part, grant, access)
-                .map(Reply::Mapped)
-                .map_err(Failure::Iommu),
-            Op::PlaceBuffer(window, pages) => self
-                .iommu
-                .place(window, Part::Buffer, media.id(), pages.first, pages.count, Access::Read)
-                .map(Reply::BufferPlaced)
-                .map_err(Failure::Iommu),
-            Op::GrantBuffer(pages) => self
-                .iommu
-                .grant(media.id(), pages.first, pages.count, self.config.index)
-                .map(Reply::BufferGranted)
-                .map_err(Failure::Iommu),
-            Op::DisplaceBuffer(window) => {
-                done(self.iommu.displace(window, Part::Buffer), Failure::Iommu)
-            }
-            Op::ReleaseBuffer(grant) => done(self.iommu.release(grant), Failure::Iommu),
-            Op::CloseWindow(window) => done(self.iommu.close_window(window), Failure::Iommu),
-
-            Op::Scrub(pages) => {
-                media.zero(u32::from(pages.first) * PAGE, u32::from(pages.count) * PAGE);
-                dma::publish();
-                Ok(Reply::Done)
-            }
-        })
-    }
-
-    /// A ticket is ready: its result is the answer to what was asked.
-    fn collect(&mut self, ticket: Ticket) {
-        let known = |place: &Option<(Ask, Ticket)>| place.is_some_and(|(_, t)| t == ticket);
-        let place = self.tickets.iter().position(known);
-        let result = match ticket {
-            Ticket::Audio(ticket) => match self.audio.result(ticket) {
-                Err(UsbAudioError::NotYet) => return,
-                Ok(Completed::Stream(stream)) => Ok(Reply::Opened(stream)),
-                Ok(Completed::Done | Completed::Played { .. }) => Ok(Reply::Done),
-                Err(error) => Err(Failure::Audio(error)),
-            },
-            Ticket::Xhci(ticket) => match self.xhci.result(ticket) {
-                Err(XhciError::NotYet) => return,
-                result => done(result, Failure::Xhci),
-            },
-            Ticket::Iommu(ticket) => match self.iommu.result(ticket) {
-                Err(IommuError::NotYet) => return,
-                result => done(result, Failure::Iommu),
-            },
-        };
-        // One that nobody waits for any more is collected all the same.
-        if let Some((ask, _)) = place.and_then(|place| self.tickets[place].take()) {
-            if let Err(failure) = result {
-                self.look_at_peers |= failure.is_death();
-            }
-            let _ = self.answers.push((ask, result));
-            self.settle();
-        }
-    }
-
-    // ---- news ----
-
-    fn pull_audio(&mut self) {
-        use usb_audio_api::Event;
-        loop {
-            match self.audio.pull() {
-                Ok(Event::None) => return,
-                Ok(Event::CardAdded { card }) => self.card_added(card),
-                Ok(Event::CardRemoved { card }) => {
-                    if self.core.cards().get(u16::from(card)).is_some() {
-                        self.feed(Input::CardRemoved(card));
-                    } else {
-                        // Gone before it was known: nothing of it is in use.
-                        let _ = self.audio.forget_card(card);
-                    }
-                }
-                Ok(Event::TicketDone(ticket)) => self.collect(Ticket::Audio(ticket)),
-                Ok(Event::Room(_)) => {}
-                Err(_) => return self.server_died(),
-            }
-        }
-    }
-
-    fn card_added(&mut self, card: u8) {
-        // A device that goes meanwhile is told gone next.
-        if let Ok(info) = self.audio.card(card)
-            && let Ok(device) = self.usb.device(info.device)
-        {
-            self.feed(Input::CardAdded(card, info, device));
-            self.hint_waiters();
-        }
-    }
-
-    fn pull_usb(&mut self) {
-        use usb_core_api::Event;
-        loop {
-            match self.usb.pull() {
-                Ok(Event::None) => return,
-                // Cards come and go by usb_audio's word, and nothing of
-                // usb_core's is under way here.
-                Ok(_) => {}
-                Err(_) => return self.server_died(),
-            }
-        }
-    }
-
-    fn pull_xhci(&mut self) {
-        use xhci_api::Event;
-        loop {
-            match self.xhci.pull() {
-                Ok(Event::None) => return,
-                Ok(Event::TicketDone(ticket)) => self.collect(Ticket::Xhci(ticket)),
-                Ok(Event::Revoked { sideband, reason }) => {
-                    self.feed(Input::Revoked(sideband, reason));
-                }
-                // Sessions are revoked one by one; the rest is usb_core's.
-                Ok(
-                    Event::PortChanged { .. }
-                    | Event::IsochProgress { .. }
-                    | Event::ControllerDied
-                    | Event::ControllerReady,
-                ) => {}
-                Err(_) => return self.server_died(),
-            }
-        }
-    }
-
-    fn pull_iommu(&mut self) {
-        use iommu_api::Event;
-        loop {
-            match self.iommu.pull() {
-                Ok(Event::None) => return,
-                Ok(Event::TicketDone(ticket)) => self.collect(Ticket::Iommu(ticket)),
-                Ok(Event::WindowFault { window, .. }) => self.feed(Input::WindowFault(window)),
-                Ok(Event::ControllerFault { .. }) => {}
-                Err(_) => return self.server_died(),
-            }
-        }
-    }
-
-    fn pull_link(&mut self) {
-        use dsp_link_api::Event;
-        let mut data = [0; MAX_PAYLOAD];
-        for _ in 0..LINK_BUDGET {
-            match self.link.pull(&mut data) {
-                Ok(Event::None) => return,
-                Ok(Event::Datagram { from, length, .. }) => {
-                    self.datagram(from, &data[..usize::from(length).min(MAX_PAYLOAD)]);
-                }
-                Ok(Event::ServerUp { service: port::SERVICE, instance: port::INSTANCE, at }) => {
-                    self.feed(Input::PortUp(at));
-                    self.hint_waiters();
-                }
-                Ok(Event::ServerDown { service: port::SERVICE, at }) => {
-                    self.feed(Input::PortDown(at));
-                }
-                Ok(Event::ServerUp { .. } | Event::ServerDown { .. }) => {}
-                Ok(Event::ClientGone(gone)) => self.feed(Input::ClientGone(gone)),
-                Ok(Event::NodeGone { node }) => self.feed(Input::NodeGone(node)),
-                Ok(Event::Room) => {
-                    self.flush();
-                    self.hint_waiters();
-                }
-                // The link counted it; the rest of the news is still to come.
-                Err(DspLinkError::Truncated) => {}
-                Err(_) => return self.server_died(),
-            }
-        }
-        self.breather = Some(sys_get_timer().now + BREATHER);
-    }
-
-    fn datagram(&mut self, from: Address, bytes: &[u8]) {
-        if self.core.backend.is_port(from) {
-            if let Ok(message) = port::Message::read_from_bytes(bytes) {
-                return self.feed(Input::PortMessage(from, message));
-            }
-        } else {
-            match hear(self.config.dialect, bytes) {
-                Heard::Request(txn, request) => {
-                    return self.feed(Input::Request { from, txn, request });
-                }
-                Heard::Answer(txn, response) => {
-                    return self.post(from, |bytes| response.encode(txn, bytes).ok());
-                }
-                Heard::Silence => {}
-            }
-        }
-        // A payload is not longer than MAX_PAYLOAD.
-        ringbuf::ringbuf_entry!(Trace::Silence { from, len: bytes.len() as u16 });
-    }
-
     // ---- deaths ----
 
     /// A server did not answer: find out which died, and tell the core.
@@ -577,56 +307,16 @@ impl Executor<'_> {
                     // Streams play on; the service has to be announced anew.
                     *link = DspLink::from(change.new);
                     *port = None;
-                    ringbuf::ringbuf_entry!(Trace::LinkDied);
+                    ringbuf::ringbuf_entry!(TRACE, Trace::LinkDied);
                 } else {
                     core.backend.owner_died(change.old);
                 }
                 return;
             };
-            ringbuf::ringbuf_entry!(Trace::Died(server));
+            ringbuf::ringbuf_entry!(TRACE, Trace::Died(server));
             // Each of the four dies once per look, and looks are settled.
             let _ = deaths.push(server);
         });
-    }
-
-    // ---- datagrams ----
-
-    fn announce(&mut self) {
-        if self.port.is_none() {
-            // Refused only when the link is dying or has no port left; the next
-            // wake tries again.
-            self.port = self.link.publish(qmi::SERVICE, qmi::INSTANCE_WORD).ok();
-        }
-    }
-
-    /// Puts a datagram into the outbox.
-    fn post(&mut self, to: Address, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
-        let mut datagram = Datagram { to, len: 0, bytes: [0; qmi::MAX_DATAGRAM] };
-        datagram.len = write(&mut datagram.bytes).expect("the buffer has room for the longest");
-        if self.outbox.push(datagram).is_err() {
-            ringbuf::ringbuf_entry!(Trace::Dropped { to });
-        }
-        self.flush();
-    }
-
-    /// Sends what waits in the outbox, as far as the mailbox has room.
-    fn flush(&mut self) {
-        let Some(port) = self.port else { return };
-        while let Some(datagram) = self.outbox.peek() {
-            match self.link.send(port, datagram.to, &datagram.bytes[..datagram.len]) {
-                Ok(()) => {}
-                // The link tells when it has room.
-                Err(DspLinkError::Full) => return,
-                Err(DspLinkError::ServerDied | DspLinkError::NotPortOwner) => {
-                    self.look_at_peers = true;
-                    self.port = None;
-                    return;
-                }
-                // Whoever it was for is gone.
-                Err(_) => ringbuf::ringbuf_entry!(Trace::Dropped { to: datagram.to }),
-            }
-            self.outbox.pop();
-        }
     }
 
     // ---- clients and the monitor ----
@@ -657,7 +347,7 @@ impl Executor<'_> {
         for (notice, seen) in page.notices.as_flattened().iter().zip(seen) {
             if notice.count != *seen {
                 *seen = notice.count;
-                ringbuf::ringbuf_entry!(Trace::Notice(*notice));
+                ringbuf::ringbuf_entry!(TRACE, Trace::Notice(*notice));
             }
         }
     }
@@ -700,21 +390,6 @@ impl Executor<'_> {
 
 /// Bytes of a record of the port service.
 const PORT_RECORD: usize = size_of::<port::Message>();
-
-fn started<T, E>(
-    result: Result<T, E>,
-    ticket: impl FnOnce(T) -> Ticket,
-    failure: impl FnOnce(E) -> Failure,
-) -> Began {
-    match result {
-        Ok(handle) => Began::Ticket(ticket(handle)),
-        Err(error) => Began::Answered(Err(failure(error))),
-    }
-}
-
-fn done<T, E>(result: Result<T, E>, failure: impl FnOnce(E) -> Failure) -> Result<Reply, Failure> {
-    result.map(|_| Reply::Done).map_err(failure)
-}
 
 impl NotificationHandler for Executor<'_> {
     fn current_notification_mask(&self) -> u32 {

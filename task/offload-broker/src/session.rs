@@ -282,6 +282,7 @@ impl Reserved {
     ///
     /// # Errors
     /// Itself, when something is missing.
+    #[expect(clippy::result_large_err, reason = "there is no heap to box it on")]
     pub fn mapped(self) -> Result<Mapped, Self> {
         let held = &self.held;
         let complete = (|| {

@@ -3,7 +3,7 @@
 mod world;
 
 use dsp_abi::port;
-use offload_broker::broker::{OP_DEADLINE_MS, PEER_DEADLINE_MS};
+use offload_broker::broker::{OP_DEADLINE_MS, PEER_DEADLINE_MS, RETRY_MS};
 use offload_broker::ops::{Input, Server};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
 use offload_broker_api::SessionPhase;
@@ -443,6 +443,27 @@ fn a_gate_that_is_not_confirmed_closed_keeps_everything_behind_it() {
     world.log.clear();
     world.input(Input::PortUp(PORT_SERVICE));
     assert_eq!(world.log, down()[..down().len() - 1]);
+    world.assert_clean();
+}
+
+/// The driver takes a revoked session down itself when its own deadline passed,
+/// and is busy with that when the broker comes: it is asked again, and what it
+/// did already is not asked for.
+#[test]
+fn a_driver_that_is_busy_is_asked_again_and_what_it_did_itself_is_done() {
+    let mut world = World::running(Dialect::Precise);
+    world.unplug(1);
+    world.fail.insert("close_gate", Failure::Xhci(XhciError::Busy));
+    world.request(PEER, 2, disable(1, 0));
+    assert_eq!(world.broker.next_deadline(), Some(RETRY_MS));
+    world.pass(3 * RETRY_MS);
+    assert_eq!(world.log, ["close_gate"; 4]);
+    for step in ["close_gate", "halt", "disarm"] {
+        world.fail.insert(step, Failure::Xhci(XhciError::WrongPhase));
+    }
+    world.disarmed();
+    world.pass(RETRY_MS);
+    assert_eq!(world.last().status, Some(Status::SUCCESS));
     world.assert_clean();
 }
 

@@ -312,6 +312,10 @@ impl World {
         while self.finish_one() {}
     }
 
+    pub(crate) fn has_sideband(&self) -> bool {
+        !self.sidebands.is_empty()
+    }
+
     pub(crate) fn sideband(&self) -> SidebandHandle {
         handle(*self.sidebands.keys().next().expect("a sideband"))
     }
@@ -323,6 +327,11 @@ impl World {
     pub(crate) fn revoke(&mut self) {
         let sideband = self.sideband();
         self.input(Input::Revoked(sideband, RevokeReason::DeviceReset));
+    }
+
+    /// The driver took every session down itself.
+    pub(crate) fn disarmed(&mut self) {
+        self.sidebands.values_mut().for_each(|sideband| sideband.armed = 0);
     }
 
     /// What a server gave is gone with it.
@@ -400,8 +409,15 @@ impl World {
                 self.broker.step(self.now, Input::Answer(ask, result));
             }
             Effect::Cancel(ask) => {
-                self.under_way.retain(|&(known, _)| known != ask);
                 self.cancelled += 1;
+                let Some(index) = self.under_way.iter().position(|&(known, _)| known == ask) else {
+                    return;
+                };
+                let (_, op) = self.under_way.remove(index);
+                // An open is undone when it ends; all else ends by itself.
+                if !matches!(op, Op::Open(..)) {
+                    let _ = self.perform(ask, op);
+                }
             }
             Effect::Respond(to, txn, response) => self.responses.push((to, txn, response)),
             Effect::Indicate(to, indication) => self.indications.push((to, indication)),
@@ -461,7 +477,9 @@ impl World {
             return Err(failure);
         }
         if let Some(&failure) = self.fail.get(name(op)) {
-            if let Op::Close(stream) = op {
+            if let Op::Close(stream) = op
+                && !failure.is_busy()
+            {
                 // Void at once, whatever becomes of it.
                 self.streams.remove(&number(stream));
             }
@@ -561,24 +579,25 @@ impl World {
             }
             Op::CloseGate(sideband) => {
                 let sideband = self.sideband_of(sideband);
-                if sideband.armed == 0 {
+                if sideband.armed != 1 {
                     return Err(Failure::Xhci(xhci_api::XhciError::WrongPhase));
                 }
-                assert_eq!(sideband.armed, 1, "the gate is closed twice");
                 sideband.armed = 2;
                 Reply::Done
             }
             Op::Halt(sideband) => {
                 let sideband = self.sideband_of(sideband);
-                if sideband.armed == 0 {
+                assert_ne!(sideband.armed, 1, "halted before the gate was closed");
+                if sideband.armed != 2 {
                     return Err(Failure::Xhci(xhci_api::XhciError::WrongPhase));
                 }
-                assert_eq!(sideband.armed, 2, "halted before the gate was closed, or twice");
                 sideband.armed = 3;
                 Reply::Done
             }
             Op::Close(stream) => {
-                let owner = self.streams.remove(&number(stream)).expect("closed twice");
+                let Some(owner) = self.streams.remove(&number(stream)) else {
+                    return Err(Failure::Audio(usb_audio_api::UsbAudioError::Stale));
+                };
                 let running = self
                     .sidebands
                     .values()
@@ -600,7 +619,9 @@ impl World {
                 let open = self.sidebands.values().any(|s| s.window == Some(n) && s.armed == 1);
                 assert!(!open, "unmapped under an open gate");
                 let window = self.window_of(window);
-                assert!(!window.peer.is_empty(), "nothing to unmap");
+                if window.peer.is_empty() {
+                    return Err(Failure::Iommu(iommu_api::IommuError::NotMapped));
+                }
                 window.peer.clear();
                 Reply::Done
             }
@@ -648,8 +669,9 @@ impl World {
                 Reply::Done
             }
             Op::RemoveEndpoint(sideband, dci) => {
-                let removed = self.sideband_of(sideband).endpoints.remove(&dci);
-                assert!(removed, "an endpoint is removed twice");
+                if !self.sideband_of(sideband).endpoints.remove(&dci) {
+                    return Err(Failure::Xhci(xhci_api::XhciError::EndpointNotOwned));
+                }
                 Reply::Done
             }
             Op::Unregister(sideband) => {

@@ -1,0 +1,159 @@
+//! What the peer asks: enable and disable, who may, and what was asked before.
+
+use dsp_abi::SESSIONS;
+use dsp_link_api::Address;
+use qmi::{StreamRequest, Token, Txn};
+
+use super::{Broker, Place, push};
+use crate::ops::Effect;
+use crate::refusal::Refusal;
+use crate::request::{Wanted, check};
+use crate::response;
+use crate::session::{Facts, Orders, Refused, Reserved, Session, SessionId};
+
+impl Broker {
+    pub(super) fn enable(&mut self, now: u64, from: Address, txn: Txn, request: &StreamRequest) {
+        if self.repeats_enable(from, txn, request) {
+            return;
+        }
+        match self.admit(from, request) {
+            Err(refusal) => self.refuse(from, txn, request.usb_token, refusal),
+            Ok((index, wanted)) => {
+                self.client = Some(from);
+                // The peer starts the stream anew, so it has let go of the old one.
+                self.cards.let_go(request.usb_token);
+                // One of SESSIONS places.
+                let id = SessionId { place: index as u8, id: self.next_id };
+                self.next_id = self.next_id.wrapping_add(1).max(1);
+                self.begun = self.begun.wrapping_add(1);
+                let facts = Facts { id, client: from, txn, request: *request, wanted };
+                let serial = self.places[index].serial;
+                let session = Some(Session::Reserved(Reserved::new(facts)));
+                self.places[index] = Place { session, serial, ..Place::default() };
+                self.advance(now, index);
+            }
+        }
+    }
+
+    /// Whether the request is one that began a live session, sent again: then
+    /// it is answered as it was, or the answer is still to come.
+    fn repeats_enable(&mut self, from: Address, txn: Txn, request: &StreamRequest) -> bool {
+        let Some(session) =
+            self.live(request.usb_token).and_then(|i| self.places[i].session.as_ref())
+        else {
+            return false;
+        };
+        let facts = session.facts();
+        let repeated = facts.client == from && facts.txn == txn && facts.request == *request;
+        if let (true, Session::Running(running)) = (repeated, session) {
+            let response = response::enabled(facts, running.complete(), self.settings.sid);
+            push(&mut self.effects, Effect::Respond(from, txn, response));
+        }
+        repeated
+    }
+
+    /// The checks of an enable request, and a place for its session.
+    fn admit(&self, from: Address, request: &StreamRequest) -> Result<(usize, Wanted), Refusal> {
+        let wanted = check(request, &self.cards)?;
+        let foreign = |place: &Place| match &place.session {
+            Some(Session::Draining(draining)) => {
+                draining.facts.client != from && !draining.orders.let_go
+            }
+            Some(session) => session.facts().client != from,
+            None => false,
+        };
+        if self.places.iter().any(foreign) {
+            return Err(Refusal::ForeignClient);
+        }
+        if self.live(request.usb_token).is_some() {
+            return Err(Refusal::BusyStream);
+        }
+        let free = self.places.iter().position(|place| place.session.is_none());
+        Ok((free.ok_or(Refusal::NoSessions)?, wanted))
+    }
+
+    pub(super) fn disable(&mut self, now: u64, from: Address, txn: Txn, request: &StreamRequest) {
+        let token = request.usb_token;
+        let checked = check(request, &self.cards).map(|_| ());
+        // That a card is gone is no reason to keep what is left of it.
+        let gone = [Refusal::NoDevice, Refusal::ShuttingDown, Refusal::NoStream];
+        if let Err(refusal) = checked
+            && !gone.contains(&refusal)
+        {
+            self.refuse(from, txn, token, refusal);
+        } else if let Some(index) = self.live(token) {
+            self.let_go(now, index, from, txn);
+        } else if self.confirmed.contains(&Some((from, txn, token))) {
+            self.confirm(from, txn, token);
+        } else if self.client == Some(from) && self.cards.let_go(token) {
+            // A late disable: its stream is long gone, and nobody is harmed.
+            self.confirm(from, txn, token);
+        } else {
+            self.refuse(from, txn, token, checked.err().unwrap_or(Refusal::NotEnabled));
+        }
+    }
+
+    /// The peer lets go of a live session's stream.
+    fn let_go(&mut self, now: u64, index: usize, from: Address, txn: Txn) {
+        let place = &mut self.places[index];
+        let Some(session) = &mut place.session else { return };
+        let facts = session.facts();
+        let token = facts.token();
+        if facts.client != from {
+            return self.refuse(from, txn, token, Refusal::ForeignClient);
+        }
+        let confirm = Some((from, txn));
+        let orders = match session {
+            Session::Draining(draining) => &mut draining.orders,
+            Session::Running(_) => {
+                // Whether the device is there shows when its card was told gone.
+                let card = u16::from(session.facts().wanted.stream.card);
+                let play_out = self.cards.get(card).is_some_and(|card| card.present);
+                let orders = Orders { confirm, let_go: true, play_out, ..Orders::default() };
+                return self.end(now, index, orders);
+            }
+            Session::Reserved(_) | Session::Mapped(_) | Session::Armed(_) => {
+                // It gave up on its enable request before that was answered.
+                let refused = Refused::new(Refusal::Revoked, session.held());
+                let fresh = Orders { refuse: Some(refused), let_go: true, ..Orders::default() };
+                place.interrupt.get_or_insert(fresh)
+            }
+        };
+        orders.let_go = true;
+        match orders.confirm {
+            // The same again, whose answer is on its way.
+            Some(pending) if pending == (from, txn) => {}
+            Some(_) => self.refuse(from, txn, token, Refusal::NotEnabled),
+            None if place.parked => {
+                self.cards.let_go(token);
+                self.confirm(from, txn, token);
+            }
+            None => {
+                orders.confirm = confirm;
+                if orders.await_peer.take().is_some() {
+                    self.advance(now, index);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, to: Address, txn: Txn, token: Token, refusal: Refusal) {
+        self.note(refusal);
+        let response = response::refused(self.settings.dialect, token, refusal);
+        push(&mut self.effects, Effect::Respond(to, txn, response));
+    }
+
+    pub(super) fn note(&mut self, refusal: Refusal) {
+        self.refused = self.refused.wrapping_add(1);
+        self.last_refusal = Some(refusal);
+    }
+
+    pub(super) fn confirm(&mut self, to: Address, txn: Txn, token: Token) {
+        let entry = Some((to, txn, token));
+        if !self.confirmed.contains(&entry) {
+            self.confirmed[self.next_confirmed] = entry;
+            self.next_confirmed = (self.next_confirmed + 1) % SESSIONS;
+        }
+        push(&mut self.effects, Effect::Respond(to, txn, response::disabled(token)));
+    }
+}
