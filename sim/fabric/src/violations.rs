@@ -296,7 +296,8 @@ violations! {
         /// The TRB.
         at: Bus,
     }
-    /// A stream's event ring ran full.
+    /// The primary event ring ran full: software does not read what its own
+    /// commands lead to. (The ring of a stream may fill; nobody waits for it.)
     EventRingFull {
         /// Which controller.
         controller: u8,

@@ -282,6 +282,11 @@ impl Function for Headset {
         Some(len)
     }
 
+    fn interrupt_in(&mut self, _endpoint: Endpoint, _into: &mut [u8]) -> Option<usize> {
+        // No headset has a status endpoint.
+        None
+    }
+
     fn stray(&mut self, _at: Microframe) {
         self.sink.refuse();
     }

@@ -48,6 +48,10 @@ pub trait Function {
     /// A packet from an endpoint of a selected setting.
     fn isoch_in(&mut self, at: Microframe, endpoint: Endpoint, into: &mut [u8]) -> Option<usize>;
 
+    /// What there is to tell on an interrupt endpoint: the length of the packet,
+    /// `None` for nothing.
+    fn interrupt_in(&mut self, endpoint: Endpoint, into: &mut [u8]) -> Option<usize>;
+
     /// A packet came that no selected setting has an endpoint for, or that is
     /// longer than the endpoint takes.
     fn stray(&mut self, at: Microframe);
@@ -378,11 +382,11 @@ impl<F: Function> UsbDevice for Chapter9<F> {
         self.function.isoch_in(at, endpoint, into)
     }
 
-    fn interrupt_in(&mut self, _at: Microframe, endpoint: Endpoint, _into: &mut [u8]) -> Answer {
+    fn interrupt_in(&mut self, _at: Microframe, endpoint: Endpoint, into: &mut [u8]) -> Answer {
         match self.live[endpoint.index()] {
             Some(_) if self.halted >> endpoint.index() & 1 == 1 => Answer::Stall,
-            // No model has news of its own to tell.
-            Some(_) => Answer::Nak,
+            Some(_) if self.suspended => Answer::Silent,
+            Some(_) => self.function.interrupt_in(endpoint, into).map_or(Answer::Nak, Answer::Data),
             None => Answer::Silent,
         }
     }

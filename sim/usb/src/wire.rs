@@ -33,12 +33,6 @@ pub struct WireLog {
 }
 
 impl WireLog {
-    /// Room for `packets` packets and `bytes` bytes, so that none is moved later.
-    #[must_use]
-    pub fn with_capacity(packets: usize, bytes: usize) -> Self {
-        Self { packets: Vec::with_capacity(packets), bytes: Vec::with_capacity(bytes) }
-    }
-
     /// The packets in the order in which they went out.
     #[must_use]
     pub fn packets(&self) -> &[IsochPacket] {

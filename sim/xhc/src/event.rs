@@ -172,6 +172,11 @@ impl Xhc {
             1 => {
                 self.stats.events_lost += 1;
                 self.stats.rings_full += 1;
+                if interrupter == InterrupterId::PRIMARY {
+                    let (controller, interrupter) = (self.number, interrupter.0);
+                    let full = Violation::EventRingFull { controller, interrupter };
+                    self.violation(fabric, full);
+                }
                 self.write_event(fabric, interrupter, trb::host_controller(Code::EventRingFull));
                 self.interrupt(fabric, interrupter);
             }

@@ -236,7 +236,11 @@ impl Xhc {
             self.reset(fabric);
             return;
         }
+        let before = self.operational.interrupts_enabled();
         self.operational.kept = value & command::KEPT;
+        if !before && self.operational.interrupts_enabled() {
+            self.send_pending(fabric);
+        }
         if value & command::RESTORE != 0 {
             // Nothing survives a loss of power here: software starts afresh (4.23.2).
             self.operational.changes |= status::RESTORE_ERROR;

@@ -237,6 +237,16 @@ impl Xhc {
         self.try_interrupt(fabric, id);
     }
 
+    /// Interrupts were let through: those that waited for it go out.
+    pub(crate) fn send_pending(&mut self, fabric: &mut Fabric) {
+        for n in 0..self.p.interrupters {
+            let state = &self.interrupters[usize::from(n)];
+            if state.pending && state.enabled {
+                self.send(fabric, InterrupterId(n));
+            }
+        }
+    }
+
     /// Sends the message of `id`; with MSI-X that clears IP (4.17.5).
     fn send(&mut self, fabric: &mut Fabric, id: InterrupterId) {
         if !self.operational.interrupts_enabled() {

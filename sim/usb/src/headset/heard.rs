@@ -95,9 +95,4 @@ impl Heard {
     pub fn gap_times(&self) -> &[Time] {
         &self.gap_times
     }
-
-    /// Makes room ahead of a long run.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.pcm.reserve(bytes);
-    }
 }

@@ -20,6 +20,8 @@ const CAPACITY_MS: u64 = 2 * PREFILL_MS;
 /// Packets that a device clocked by the bus holds: the one that plays, the one
 /// that just came, and a single one too many.
 const QUEUE: usize = 3;
+/// Bytes of record that fit before it has to grow: two seconds of stereo S16.
+const ROOM: usize = 2 * 48_000 * 4;
 /// A buffer that is off its target is steered back within this many frames of the bus.
 const STEERING: f64 = 128.0;
 
@@ -63,7 +65,8 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn new() -> Self {
-        Self { heard: Heard::default(), open: None }
+        let pcm = Vec::with_capacity(ROOM);
+        Self { heard: Heard { pcm, ..Heard::default() }, open: None }
     }
 
     pub(super) fn heard(&self) -> &Heard {

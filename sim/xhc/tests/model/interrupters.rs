@@ -105,6 +105,8 @@ fn interrupts_off_at_the_controller_still_leave_events() {
     rig.write(op, 1);
     assert_eq!(rig.command(NO_OP), code::SUCCESS);
     assert_eq!(taken(&mut rig), 0);
+    rig.write(op, 1 | 4);
+    assert_eq!(taken(&mut rig), 1, "what waited goes out");
     rig.clean();
 }
 

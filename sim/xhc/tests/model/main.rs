@@ -4,6 +4,7 @@
 //! test can leave one step out or do it wrong.
 
 mod bring_up;
+mod buttons;
 mod endpoints;
 mod faults;
 mod interrupters;

@@ -146,6 +146,22 @@ fn a_segment_table_changed_while_in_use() {
 }
 
 #[test]
+fn the_primary_event_ring_left_to_run_full() {
+    let mut rig = Rig::running(Personality::qemu());
+    for _ in 0..2 {
+        let mut ring = rig.commands.clone();
+        for _ in 0..200 {
+            rig.push(&mut ring, [0, 0, 0, 23 << 10]);
+        }
+        rig.commands = ring;
+        rig.write(DOORBELLS, 0);
+        rig.run(Time::ms(5));
+    }
+    assert_eq!(rig.xhc.stats().events_lost, 400 - 254);
+    rig.only("EventRingFull");
+}
+
+#[test]
 fn erdp_beyond_the_last_event_or_outside_the_ring() {
     for outside in [false, true] {
         let mut rig = Rig::running(Personality::seeded(PLAIN));
@@ -513,4 +529,35 @@ fn a_packet_larger_than_was_reserved_is_cut() {
     assert_eq!(rig.drain(&mut stream.events)[0].code(), 18);
     assert_eq!(rig.xhc.wire().log().bytes(), &data[..388]);
     rig.clean();
+}
+
+#[test]
+fn contexts_and_tables_that_are_not_aligned() {
+    let (mut rig, slot) = headset();
+    let context = rig.slot_context(slot.port, 1);
+    rig.fill_input(0, 1, &[(0, context)]);
+    let aligned = rig.input;
+    rig.input = aligned.plus(16);
+    rig.with_input(13, slot.id, 0);
+    assert!(rig.fabric.violations.count("XhcMisplaced") > 0);
+
+    let mut rig = Rig::running(Personality::seeded(PLAIN));
+    let table = rig.pages(1);
+    let base = rig.pages(1).plus(32);
+    rig.store_words(table, &[base.low(), base.high(), 16, 0]);
+    rig.write(RUNTIME + 0x40 + 8, 1);
+    rig.write64(RUNTIME + 0x40 + 0x10, table.0);
+    rig.only("XhcMisplaced");
+}
+
+#[test]
+fn a_transfer_ring_that_runs_into_the_next_64_kib_without_a_link() {
+    let (mut rig, slot, _) = opened(Personality::seeded(PLAIN));
+    assert_eq!(rig.simple(15, slot.id, 2), code::SUCCESS);
+    let end = Bus(rig.pages(16).0.next_multiple_of(0x1_0000) + 0xFFF0);
+    rig.write_trb(end, Rig::isoch(rig.array, 0, false), true);
+    assert_eq!(rig.set_dequeue(slot.id, 2, end, true), code::SUCCESS);
+    rig.ring_stream(&slot);
+    rig.run(Time::ms(5));
+    rig.only("XhcMisplaced");
 }
