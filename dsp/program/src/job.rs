@@ -129,7 +129,7 @@ impl Job {
         }
     }
 
-    /// Goes as far as it can.
+    /// Goes as far as it can: what waits after this waits for an event.
     pub(crate) fn step(
         &mut self,
         core: &impl Core,
@@ -137,6 +137,22 @@ impl Job {
         broker: Option<Address>,
         next_txn: &mut u16,
     ) {
+        while self.advance(core, now, broker, next_txn) {}
+        if self.tell_started
+            && report(core, self.from, &self.start, Kind::Started, Ending::Played).is_ok()
+        {
+            self.tell_started = false;
+        }
+    }
+
+    /// Goes on by one phase; whether it did.
+    fn advance(
+        &mut self,
+        core: &impl Core,
+        now: u64,
+        broker: Option<Address>,
+        next_txn: &mut u16,
+    ) -> bool {
         let mut txn = || {
             let txn = Txn(*next_txn);
             *next_txn = next_txn.checked_add(1).unwrap_or(1);
@@ -144,9 +160,10 @@ impl Job {
         };
         match self.phase {
             Phase::Requesting(None) => {
-                if let Some(sent) = self.request(core, now, broker, true, &mut txn) {
-                    self.phase = Phase::Requesting(Some(sent));
-                }
+                let Some(sent) = self.request(core, now, broker, true, &mut txn) else {
+                    return false;
+                };
+                self.phase = Phase::Requesting(Some(sent));
             }
             Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
             Phase::Granted(response) => match Playing::new(core, &self.start, &response) {
@@ -160,41 +177,40 @@ impl Job {
             Phase::Settling { until } if now >= until => {
                 self.phase = Phase::Running;
                 self.tell_started = true;
-                self.run(core);
             }
-            Phase::Running => self.run(core),
+            Phase::Running => return self.run(core),
             Phase::Disabling { sent: None, ending } => {
-                if let Some(sent) = self.request(core, now, broker, false, &mut txn) {
-                    self.phase = Phase::Disabling { sent: Some(sent), ending };
-                }
+                let Some(sent) = self.request(core, now, broker, false, &mut txn) else {
+                    return false;
+                };
+                self.phase = Phase::Disabling { sent: Some(sent), ending };
             }
             Phase::Disabling { sent: Some(sent), ending } if now >= sent.deadline => {
                 self.phase = Phase::Reporting(ending);
             }
             Phase::Reporting(ending) => {
                 let message = self.report_message();
-                if report(core, self.from, &message, Kind::Done, ending).is_ok() {
-                    self.phase = Phase::Over;
+                if report(core, self.from, &message, Kind::Done, ending).is_err() {
+                    return false;
                 }
+                self.phase = Phase::Over;
             }
-            _ => {}
+            _ => return false,
         }
-        if self.tell_started
-            && report(core, self.from, &self.start, Kind::Started, Ending::Played).is_ok()
-        {
-            self.tell_started = false;
-        }
+        true
     }
 
-    fn run(&mut self, core: &impl Core) {
+    /// Drives the stream; whether that ended it.
+    fn run(&mut self, core: &impl Core) -> bool {
         let Some(playing) = &mut self.playing else {
-            return;
+            return false;
         };
         match playing.events(core).and_then(|()| playing.fill(core)) {
             Ok(()) if playing.is_over() => self.stop(Ending::Played),
-            Ok(()) => {}
+            Ok(()) => return false,
             Err(_) => self.stop(Ending::Revoked),
         }
+        true
     }
 
     fn request(

@@ -100,6 +100,20 @@ fn a_stream_is_played_bit_for_bit_and_given_back_48_khz() {
     assert_eq!((report.played, report.underruns), (48_000, 0));
 }
 
+/// Nothing else may ever happen: the Ring Underrun that follows the last packet
+/// may have come before its completion, or never come.
+#[test]
+fn a_stream_is_given_back_in_the_step_that_sees_its_last_packet() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(4_800));
+    let start = start(7, 48_000, 4_800);
+    playing(&core, &mut program, &start, &granted(Speed::FULL, 192, 1, false), 192);
+    play(&core, &mut program);
+    let (_, request) = *requests(&core.sent()).last().expect("a disable request");
+    assert_eq!(request.enable, 0);
+}
+
 #[test]
 fn packets_of_44_1_khz_carry_44_and_45_frames_and_lose_nothing() {
     let core = TestCore::new();
