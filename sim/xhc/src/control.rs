@@ -4,7 +4,7 @@
 //! endpoint on the TRB it went wrong on.
 
 use crate::context::{Endpoint, EndpointState};
-use crate::ids::{Dci, InterrupterId, RootPort, SlotId};
+use crate::ids::{Dci, RootPort, SlotId};
 use crate::transfer::{Front, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
@@ -429,35 +429,6 @@ impl Xhc {
         let (now, started) = (fabric.now(), control.started);
         let trace = &mut fabric.trace;
         self.wire.control(trace, started, now, parties.address, setup, &control.data, status);
-    }
-
-    /// Forgets events of slot `id` that were on their way.
-    pub(crate) fn forget_events(&mut self, id: SlotId) {
-        for deferred in &mut self.deferred {
-            if deferred.as_ref().is_some_and(|deferred| deferred.slot == id) {
-                *deferred = None;
-            }
-        }
-    }
-
-    /// Puts the events of an endpoint that were on their way on their rings now.
-    pub(crate) fn flush_events(&mut self, fabric: &mut Fabric, id: SlotId, dci: Dci) {
-        while let Some(index) = self
-            .deferred
-            .iter()
-            .enumerate()
-            .filter_map(|(n, deferred)| Some((n, deferred.as_ref()?)))
-            .filter(|(_, deferred)| deferred.slot == id && deferred.dci == dci)
-            .min_by_key(|(_, deferred)| deferred.sequence)
-            .map(|(n, _)| n)
-        {
-            self.deliver(fabric, index);
-        }
-    }
-
-    /// Whether an event can reach `interrupter` at all.
-    pub(crate) fn has_ring(&self, interrupter: InterrupterId) -> bool {
-        self.interrupters.get(interrupter.index()).is_some_and(|state| state.ring.is_some())
     }
 }
 

@@ -10,7 +10,7 @@
 //! software must not do as a [`Violation`] and then goes on as hardware would.
 //!
 //! The files follow the specification: `capability`, `operational`, `port`,
-//! `runtime`, `event`, `doorbell` (5), `context` (6.2), `trb` (6.4), `command`,
+//! `runtime`, `event`, `deferred`, `doorbell` (5), `context` (6.2), `trb` (6.4), `command`,
 //! `slots`, `endpoints` (4.6), `transfer`, `control`, `periodic`, `bandwidth`
 //! (4.9 to 4.16), `pci`.
 //!
@@ -24,6 +24,7 @@ mod capability;
 mod command;
 mod context;
 mod control;
+mod deferred;
 mod doorbell;
 mod endpoints;
 mod event;
@@ -47,6 +48,7 @@ use addr::{Bus, Phys};
 use capability::{DOORBELLS, Legacy, RUNTIME};
 use command::CommandRing;
 use context::Slot;
+use deferred::{DEFERRED, Deferred};
 use endpoints::StopReport;
 use fabric::{Device, DeviceId, Fabric, Rng, StreamId, Time, Violation, Width};
 use operational::Operational;
@@ -67,20 +69,6 @@ pub struct Stats {
     /// Isochronous descriptors whose frame had passed.
     pub missed_services: u64,
 }
-
-/// An event that is on its way to its ring.
-#[derive(Copy, Clone, Debug)]
-struct Deferred {
-    slot: SlotId,
-    dci: Dci,
-    interrupter: InterrupterId,
-    event: [u32; 4],
-    blocks: bool,
-    sequence: u64,
-}
-
-/// Events on their way that fit before the list has to grow.
-const DEFERRED: usize = 64;
 
 /// What the controller asked to be woken for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -113,7 +101,7 @@ impl Wake {
             Self::Control(slot, turn) => (6, endpoint(slot, Dci::CONTROL, turn)),
             Self::Fetch(slot, dci, turn) => (7, endpoint(slot, dci, turn)),
             Self::Transmit(slot, dci, turn) => (8, endpoint(slot, dci, turn)),
-            Self::Deliver(index) => (9, index as u32),
+            Self::Deliver(sequence) => (9, sequence as u32),
         };
         (generation as u32) << 24 | kind << 20 | payload
     }
@@ -245,43 +233,6 @@ impl Xhc {
     fn after(&mut self, fabric: &mut Fabric, span: Time, wake: Wake) {
         let at = fabric.now() + span;
         self.wake_at(fabric, at, wake);
-    }
-
-    /// Puts `event` on its ring after `span`.
-    #[expect(clippy::too_many_arguments, reason = "an event's fields, each of its own type")]
-    fn defer(
-        &mut self,
-        fabric: &mut Fabric,
-        span: Time,
-        slot: SlotId,
-        dci: Dci,
-        interrupter: InterrupterId,
-        event: [u32; 4],
-        blocks: bool,
-    ) {
-        self.sequence += 1;
-        let sequence = self.sequence;
-        let deferred = Deferred { slot, dci, interrupter, event, blocks, sequence };
-        let index = match self.deferred.iter().position(Option::is_none) {
-            Some(free) => free,
-            None => {
-                self.deferred.push(None);
-                self.deferred.len() - 1
-            }
-        };
-        self.deferred[index] = Some(deferred);
-        self.after(fabric, span, Wake::Deliver(index as u16));
-    }
-
-    fn deliver(&mut self, fabric: &mut Fabric, index: usize) {
-        let Some(deferred) = self.deferred.get_mut(index).and_then(Option::take) else { return };
-        let Deferred { interrupter, event, blocks, .. } = deferred;
-        // A Stopped event that comes so late that nobody listens any more is the
-        // controller's doing, not software's.
-        if trb::is_stopped(event) && !self.has_ring(interrupter) {
-            return;
-        }
-        self.post(fabric, interrupter, event, blocks);
     }
 
     // Memory.
@@ -446,7 +397,7 @@ impl Device for Xhc {
             Wake::Control(slot, turn) => self.control_stage(fabric, slot, turn),
             Wake::Fetch(slot, dci, turn) => self.fetch_due(fabric, slot, dci, turn),
             Wake::Transmit(slot, dci, turn) => self.transmit_due(fabric, slot, dci, turn),
-            Wake::Deliver(index) => self.deliver(fabric, usize::from(index)),
+            Wake::Deliver(sequence) => self.deliver_due(fabric, sequence),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::transfer::{Front, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
 use addr::Bus;
-use fabric::{Fabric, Time, Violation};
+use fabric::{Fabric, Violation};
 use usb_model::{Answer, Microframe, Wire};
 
 /// Frames ahead that a Frame ID may be (4.11.2.5).
@@ -486,12 +486,6 @@ impl Xhc {
         if changed {
             self.write_endpoint_context(fabric, id, dci);
         }
-    }
-
-    /// How long until an event, drawn from `bounds`.
-    pub(crate) fn between(&mut self, bounds: (Time, Time)) -> Time {
-        let (low, high) = bounds;
-        Time::ns(u64::from(self.rng.range(low.0 as u32, high.0 as u32)))
     }
 }
 
