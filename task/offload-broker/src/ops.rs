@@ -53,7 +53,7 @@ pub enum Op {
     /// Map granted pages for the peer (`iommu`).
     MapPeer(WindowHandle, Part, GrantHandle, Access),
     /// Place the buffer for the controller (`iommu`).
-    PlaceBuffer(WindowHandle, Pages),
+    PlaceBuffer(WindowHandle, Pages, Access),
     /// Grant the buffer to the broker itself (`iommu`).
     GrantBuffer(Pages),
     /// Hand the rings over (`xhci`, ticket).

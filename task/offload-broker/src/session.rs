@@ -227,7 +227,13 @@ impl Reserved {
             return Need::Buffer { pages: (wanted.buffer_bytes / addr::PAGE) as u16 };
         };
         if held.buffer_bus.is_none() {
-            return Need::Ask(Op::PlaceBuffer(window, buffer));
+            // Samples are read from it; feedback and recordings are written.
+            let written = [Some(description.data_address), description.sync_address]
+                .into_iter()
+                .flatten()
+                .any(|address| address.direction() == Direction::In);
+            let access = if written { Access::ReadWrite } else { Access::Read };
+            return Need::Ask(Op::PlaceBuffer(window, buffer, access));
         }
         let Some(grant) = held.buffer_grant else {
             return Need::Ask(Op::GrantBuffer(buffer));

@@ -1,7 +1,7 @@
 //! Operations of the servers: asked for, and their tickets collected.
 
 use addr::PAGE;
-use iommu_api::{Access, IommuError, Part};
+use iommu_api::{IommuError, Part};
 use usb_audio_api::{Completed, Drive, UsbAudioError};
 use xhci_api::{InterrupterRequest, SidebandKind, XhciError};
 
@@ -94,9 +94,9 @@ impl Executor<'_> {
                 .map_peer(window, part, grant, access)
                 .map(Reply::Mapped)
                 .map_err(Failure::Iommu),
-            Op::PlaceBuffer(window, pages) => self
+            Op::PlaceBuffer(window, pages, access) => self
                 .iommu
-                .place(window, Part::Buffer, media.id(), pages.first, pages.count, Access::Read)
+                .place(window, Part::Buffer, media.id(), pages.first, pages.count, access)
                 .map(Reply::BufferPlaced)
                 .map_err(Failure::Iommu),
             Op::GrantBuffer(pages) => self

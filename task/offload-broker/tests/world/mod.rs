@@ -12,7 +12,7 @@ use addr::{Bus, Peer};
 use dsp_abi::port;
 use dsp_link_api::Address;
 use handles::{Epoch, Handle, Raw};
-use iommu_api::{GrantHandle, Part, WindowHandle};
+use iommu_api::{Access, GrantHandle, Part, WindowHandle};
 use offload_broker::broker::{Broker, Settings};
 use offload_broker::ops::{Ask, Effect, Input, Op, Reply, Server};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
@@ -455,7 +455,7 @@ impl World {
             | Op::RemoveEndpoint(side, _)
             | Op::Unregister(side) => sideband = Some(side),
             Op::MapPeer(at, _, right, _) => (window, grant) = (Some(at), Some(right)),
-            Op::PlaceBuffer(at, _)
+            Op::PlaceBuffer(at, ..)
             | Op::UnmapPeer(at)
             | Op::DisplaceBuffer(at)
             | Op::CloseWindow(at) => window = Some(at),
@@ -554,7 +554,9 @@ impl World {
                 assert!(window.peer.insert(part), "a part is mapped twice");
                 Reply::Mapped(Peer(at))
             }
-            Op::PlaceBuffer(window, pages) => {
+            Op::PlaceBuffer(window, pages, access) => {
+                let feedback = self.sync;
+                assert_eq!(access == Access::ReadWrite, feedback, "written by feedback only");
                 let window_number = number(window);
                 for page in pages.first..pages.first + pages.count {
                     assert!(self.taken.insert(page), "two sessions have one page");
