@@ -1,0 +1,1 @@
+//! Unplugging, deaths, and commands that do not end.
