@@ -170,13 +170,15 @@ impl Job {
                 Ok(playing) => {
                     let frames = 2 * playing.period_ns();
                     self.playing = Some(playing);
+                    // Now, so that nobody on the other core is awake any more
+                    // when the first packet goes out.
+                    self.tell_started = true;
                     self.phase = Phase::Settling { until: now + frames.max(SETTLE_NS) };
                 }
                 Err(_) => self.stop(Ending::Refused),
             },
             Phase::Settling { until } if now >= until => {
                 self.phase = Phase::Running;
-                self.tell_started = true;
             }
             Phase::Running => return self.run(core),
             Phase::Disabling { sent: None, ending } => {
