@@ -19,7 +19,8 @@ pub enum Kind {
     Start = 1,
     /// Broker to DSP: stop playing on it.
     Stop = 2,
-    /// DSP to broker: the stream runs (after its enable request succeeded).
+    /// DSP to broker: the stream was granted, and its first packet goes out two
+    /// frames from now.
     Started = 3,
     /// DSP to broker: played to the end, or stopped, or refused.
     Done = 4,

@@ -116,8 +116,6 @@ impl Report {
         let asleep = self.app_core_wakeups_while_streaming == 0
             && self.app_core_syscalls_while_streaming == 0
             && !self.app_core_timer_while_streaming;
-        let awake_allowed =
-            self.asked.path == "player" || self.asked.fault.as_deref() == Some("volume-change");
         self.bit_exact
             && self.gaps == 0
             && self.underruns == 0
@@ -126,7 +124,12 @@ impl Report {
             && self.task_faults == 0
             && self.leaks.total() == 0
             && self.refused.is_none()
-            && (asleep || awake_allowed)
+            && (asleep || self.may_wake())
+    }
+
+    /// Whether the application core has work to do while the stream plays.
+    fn may_wake(&self) -> bool {
+        self.asked.path == "player" || self.asked.fault.as_deref() == Some("volume-change")
     }
 
     /// Takes over what the judge found.
@@ -182,7 +185,7 @@ fn rows(report: &Report) -> Vec<Row> {
     let asked = &report.asked;
     let row = |what, value: String, right| Row { what, value, right };
     let zero = |what, value: u64| row(what, value.to_string(), Some(value == 0));
-    let offload = asked.path == "offload";
+    let must_sleep = !report.may_wake();
     let mut rows = vec![
         row(
             "sound",
@@ -219,7 +222,7 @@ fn rows(report: &Report) -> Vec<Row> {
                 "{} wake-ups, {} system calls while streaming",
                 report.app_core_wakeups_while_streaming, report.app_core_syscalls_while_streaming
             ),
-            offload.then_some(
+            must_sleep.then_some(
                 report.app_core_wakeups_while_streaming == 0
                     && report.app_core_syscalls_while_streaming == 0
                     && !report.app_core_timer_while_streaming,

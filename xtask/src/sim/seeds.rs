@@ -120,6 +120,7 @@ fn wrong_in(report: &Report) -> String {
         ("task faults", report.task_faults),
         ("things left behind", u64::from(report.leaks.total())),
         ("wake-ups while streaming", report.app_core_wakeups_while_streaming),
+        ("system calls while streaming", report.app_core_syscalls_while_streaming),
     ];
     let mut wrong: Vec<String> = counts
         .iter()
