@@ -86,7 +86,8 @@ impl Sim {
     fn run_one(&self, description: &'static Description, plan: &Plan) -> Result<ExitCode, Bad> {
         // Files are opened before anything is simulated, and only what is
         // complete stands under its name.
-        let out = Output::new(self.out.clone().unwrap_or_else(|| root().join("target/sim/out.wav")))?;
+        let out =
+            Output::new(self.out.clone().unwrap_or_else(|| root().join("target/sim/out.wav")))?;
         let pcap = self.pcap.clone().map(Output::new).transpose()?;
         let trace = self.trace.clone().map(Output::new).transpose()?;
         let bar = progress_bar(plan.expected_packets());
