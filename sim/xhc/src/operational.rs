@@ -313,7 +313,9 @@ impl Xhc {
     pub(crate) fn check_scratchpads(&mut self, fabric: &mut Fabric) {
         let pages = std::mem::take(&mut self.operational.scratchpads);
         for &page in &pages {
-            if self.read_words::<4>(fabric, page) != Some([SCRATCH; 4]) {
+            // A page that is out of reach was not written by anybody.
+            let seen = self.read_words::<4>(fabric, page);
+            if seen.is_some_and(|words| words != [SCRATCH; 4]) {
                 self.context_changed(fabric, 0, 0);
                 let _ = self.write_words(fabric, page, [SCRATCH; 4]);
             }

@@ -16,10 +16,12 @@ pub(crate) fn say(diary: &Diary, line: impl Into<String>) {
 pub(crate) struct Driver {
     pub(crate) xhci: Xhci,
     pub(crate) ready: bool,
-    pub(crate) died: bool,
-    pub(crate) ports: Vec<u8>,
+    /// Lives of the controller, and of its driver, that ended.
+    pub(crate) deaths: u32,
     pub(crate) revoked: Vec<(xhci_api::SidebandHandle, xhci_api::RevokeReason)>,
     pub(crate) progress: bool,
+    /// The slot enabled last, whatever came of it.
+    pub(crate) last: Option<SlotHandle>,
 }
 
 impl Driver {
@@ -27,10 +29,10 @@ impl Driver {
         Self {
             xhci: Xhci::from(XHCI_SLOT.get_task_id()),
             ready: false,
-            died: false,
-            ports: Vec::new(),
+            deaths: 0,
             revoked: Vec::new(),
             progress: false,
+            last: None,
         }
     }
 
@@ -39,9 +41,15 @@ impl Driver {
         loop {
             match self.xhci.pull() {
                 Ok(Event::None) | Err(_) => return,
-                Ok(Event::ControllerReady) => (self.ready, self.died) = (true, false),
-                Ok(Event::ControllerDied) => (self.ready, self.died) = (false, true),
-                Ok(Event::PortChanged { port }) => self.ports.push(port),
+                Ok(Event::ControllerReady) => self.ready = true,
+                Ok(Event::ControllerDied) => {
+                    self.ready = false;
+                    self.deaths += 1;
+                }
+                Ok(Event::PortChanged { port }) => {
+                    // A port tells of a change once its last one is acknowledged.
+                    let _ = self.xhci.acknowledge_port(port, 0x7F);
+                }
                 Ok(Event::Revoked { sideband, reason }) => self.revoked.push((sideband, reason)),
                 Ok(Event::IsochProgress { .. }) => self.progress = true,
                 Ok(Event::TicketDone(_)) => {}
@@ -53,7 +61,13 @@ impl Driver {
     pub(crate) fn wait(&mut self) {
         let bits = sys_recv_notification(HINT | IOMMU_HINT | PEER_CHANGED);
         if bits & PEER_CHANGED != 0 {
+            let before = self.xhci.task_id();
             self.xhci.refresh_task_id();
+            // Another incarnation has news of its own.
+            if self.xhci.task_id() != before {
+                self.ready = false;
+                self.deaths += 1;
+            }
         }
         self.pull();
     }
@@ -118,13 +132,15 @@ impl Driver {
         self.xhci.acknowledge_port(port, 0x7F)?;
         hl::sleep_for(15);
         let status = self.xhci.port(port)?;
-        assert!(status.enabled, "{status:?}");
-        let speed = status.speed.expect("enabled");
+        let Some(speed) = status.speed.filter(|_| status.enabled) else {
+            return Err(XhciError::NotConnected);
+        };
         let enable = self.xhci.start_enable_slot(port, speed);
         let Completed::Slot { slot, number } = self.end(enable)? else {
             panic!("a slot was asked for");
         };
         assert!(number > 0);
+        self.last = Some(slot);
         let first = if speed == Speed::Full { 8 } else { 64 };
         let address = self.xhci.start_address(slot, true, first);
         self.end(address)?;
@@ -139,6 +155,18 @@ impl Driver {
             self.end(evaluate)?;
         }
         Ok(slot)
+    }
+
+    /// Disables what was on the port, then brings up what is.
+    pub(crate) fn replug(&mut self, slot: Option<SlotHandle>) {
+        if let Some(slot) = slot {
+            let disable = self.xhci.start_disable_slot(slot);
+            self.end(disable).expect("disabled");
+        }
+        let port = self.until_connected();
+        let slot = self.enumerate(port).expect("it enumerates");
+        let mut device = [0; 18];
+        assert_eq!(self.control(slot, DEVICE, &mut device), Ok(18));
     }
 
     /// Sets the configuration and the audio interface's alternate 1 up, with its

@@ -33,7 +33,7 @@ pub(crate) struct Between {
     pub(crate) armed: Rc<Cell<bool>>,
 }
 
-fn until(flag: &Cell<bool>) {
+pub(crate) fn until(flag: &Cell<bool>) {
     while !flag.get() {
         hl::sleep_for(1);
     }
@@ -72,6 +72,18 @@ pub(crate) struct Session {
 impl Session {
     /// Sets a session up with the endpoint `dcis`, armed.
     pub(crate) fn open(driver: &mut Driver, slot: SlotHandle, dcis: &[u8], desk: &Desk) -> Self {
+        let (session, armed) = Self::try_open(driver, slot, dcis, desk);
+        armed.expect("armed");
+        session
+    }
+
+    /// The same; whether it could be armed.
+    pub(crate) fn try_open(
+        driver: &mut Driver,
+        slot: SlotHandle,
+        dcis: &[u8],
+        desk: &Desk,
+    ) -> (Self, Result<(), XhciError>) {
         let iommu = Iommu::from(IOMMU_SLOT.get_task_id());
         let sideband = driver.xhci.register(slot, SidebandKind::Vendor).expect("registered");
         for &dci in dcis {
@@ -95,7 +107,7 @@ impl Session {
         }
         let buffer = map(Part::Buffer, grant, Access::ReadWrite);
         let arm = driver.xhci.start_arm(sideband);
-        driver.end(arm).expect("armed");
+        let armed = driver.end(arm).map(|_| ());
         desk.ticket.set(Some(Ticket {
             event,
             shadow,
@@ -104,7 +116,7 @@ impl Session {
             buffer_bus,
             interrupter,
         }));
-        Self { sideband, window, iommu, grant }
+        (Self { sideband, window, iommu, grant }, armed)
     }
 
     /// Closes the gate, stops and drains.
@@ -119,10 +131,21 @@ impl Session {
     pub(crate) fn finish(&self, driver: &mut Driver, dcis: &[u8]) {
         let disarm = driver.xhci.start_disarm(self.sideband);
         driver.end(disarm).expect("disarmed");
+        self.give_back(driver, dcis);
+    }
+
+    /// Gives everything back that was placed, and the sideband.
+    pub(crate) fn give_back(&self, driver: &mut Driver, dcis: &[u8]) {
         assert_eq!(driver.xhci.displace(self.sideband), Err(XhciError::StillMapped));
         self.unmap(driver);
-        driver.xhci.displace(self.sideband).expect("displaced");
-        self.iommu.displace(self.window, Part::Buffer).expect("displaced");
+        loop {
+            match driver.xhci.displace(self.sideband) {
+                // The controller is not known to be harmless yet.
+                Err(XhciError::NotReady) => hl::sleep_for(1),
+                result => break result.expect("displaced"),
+            }
+        }
+        self.displace_buffer();
         self.iommu.release(self.grant).expect("released");
         driver.xhci.remove_interrupter(self.sideband).expect("removed");
         for &dci in dcis {
@@ -131,6 +154,26 @@ impl Session {
         }
         driver.xhci.unregister(self.sideband).expect("unregistered");
         self.iommu.close_window(self.window).expect("closed");
+    }
+
+    /// The driver died: what it had placed and granted went with it.
+    pub(crate) fn bury(&self, driver: &mut Driver) {
+        self.unmap(driver);
+        // Before the next life has reset the controller, it may still read.
+        driver.until_ready();
+        self.displace_buffer();
+        self.iommu.release(self.grant).expect("released");
+        while self.iommu.close_window(self.window) == Err(IommuError::StillMapped) {
+            hl::sleep_for(1);
+        }
+    }
+
+    fn displace_buffer(&self) {
+        match self.iommu.displace(self.window, Part::Buffer) {
+            // A controller that was started over has nothing mapped.
+            Ok(()) | Err(IommuError::NotMapped) => {}
+            Err(error) => panic!("{error:?}"),
+        }
     }
 
     fn unmap(&self, driver: &mut Driver) {
@@ -144,7 +187,7 @@ impl Session {
     }
 }
 
-fn clean(status: &Status) -> bool {
+pub(crate) fn clean(status: &Status) -> bool {
     (status.sidebands, status.interrupters, status.endpoints, status.ring_pages) == (0, 0, 0, 0)
 }
 
@@ -219,14 +262,14 @@ fn a_session_plays_from_its_own_ring_and_leaves_nothing_behind() {
 #[test]
 fn the_application_core_sleeps_while_the_session_plays() {
     let (mut machine, _) = machine(Personality::qemu(), 0, 700);
-    machine.run(600);
+    machine.run(300);
     let calls = |machine: &Machine| {
         let stats = machine.host.stats();
         [1, XHCI].map(|task| stats.tasks[usize::from(task)].syscalls)
     };
     let before = calls(&machine);
     assert!(before[1] > 0);
-    machine.run(900);
+    machine.run(750);
     // The tests' own tasks poll flags; the servers do nothing.
     assert_eq!(calls(&machine), before);
     machine.run(3000);
