@@ -10,6 +10,32 @@
 //! not hold cannot be used in it, and what it holds cannot be lost on the way.
 //! `Reserved` gathers, so it may hold any part; from `Mapped` on everything is
 //! there; `Draining` gives back, part by part, in the one order of `teardown`.
+//! What a phase cannot do does not compile (R10):
+//!
+//! ```compile_fail,E0599
+//! fn armed_before_it_was_mapped(session: offload_broker::session::Reserved) {
+//!     let _ = session.arm();
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! fn told_before_it_was_armed(session: offload_broker::session::Mapped) {
+//!     let _ = session.complete();
+//! }
+//! ```
+//!
+//! ```compile_fail,E0382
+//! fn armed_twice(session: offload_broker::session::Mapped) {
+//!     let _ = session.arm();
+//!     let _ = session.arm();
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! fn revived(session: offload_broker::session::Draining) {
+//!     let _ = session.run();
+//! }
+//! ```
 
 use addr::{Bus, Peer};
 use dsp_link_api::Address;
