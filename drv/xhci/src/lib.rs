@@ -42,6 +42,7 @@ mod pci;
 mod port;
 mod reclaim;
 mod regs;
+mod requests;
 mod server;
 mod sideband;
 mod slot;

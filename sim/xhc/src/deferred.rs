@@ -102,6 +102,6 @@ impl Xhc {
     /// How long until an event, drawn from `bounds`.
     pub(crate) fn between(&mut self, bounds: (Time, Time)) -> Time {
         let (low, high) = bounds;
-        Time::ns(u64::from(self.rng.range(low.0 as u32, high.0 as u32)))
+        low + Time::ns(u64::from(self.rng.range(0, high.since(low).0 as u32)))
     }
 }
