@@ -27,7 +27,7 @@ const MISSING: u8 = 3;
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    max_term_width = 100,
+    max_term_width = 80,
     after_help = "Exit codes:\n  0  all is as it should be\n  1  played wrong, or a rule is \
                   broken\n  2  bad input or usage\n  3  something is missing on this machine"
 )]
