@@ -20,8 +20,8 @@ use crate::request::sample_format;
 /// Routes at once; more is refused with `NoRoutes`.
 pub const ROUTES: usize = 4;
 
-/// Rates that the backend plays (S8).
-const RATES: [u32; 9] = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192_000];
+/// Rates that the backend plays: those of S8, and 88.2 kHz.
+const RATES: [u32; 10] = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 192_000];
 /// Most channels that it plays (S8).
 const MAX_CHANNELS: u8 = 2;
 
@@ -285,7 +285,7 @@ impl Backend {
 }
 
 /// Bytes of a sample of a format that the backend plays: 16 and 24 bits, the
-/// latter in three or four bytes (S8).
+/// latter in three or four bytes (S8), and 32 bits.
 const fn width(sample: SampleFormat) -> Option<u32> {
     match sample {
         SampleFormat::S16Le | SampleFormat::S16Be | SampleFormat::U16Le | SampleFormat::U16Be => {
@@ -295,15 +295,15 @@ const fn width(sample: SampleFormat) -> Option<u32> {
         | SampleFormat::S24In3Be
         | SampleFormat::U24In3Le
         | SampleFormat::U24In3Be => Some(3),
-        SampleFormat::S24Le | SampleFormat::S24Be | SampleFormat::U24Le | SampleFormat::U24Be => {
-            Some(4)
-        }
-        SampleFormat::S8
-        | SampleFormat::U8
+        SampleFormat::S24Le
+        | SampleFormat::S24Be
+        | SampleFormat::U24Le
+        | SampleFormat::U24Be
         | SampleFormat::S32Le
         | SampleFormat::S32Be
         | SampleFormat::U32Le
-        | SampleFormat::U32Be => None,
+        | SampleFormat::U32Be => Some(4),
+        SampleFormat::S8 | SampleFormat::U8 => None,
     }
 }
 

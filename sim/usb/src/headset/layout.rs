@@ -86,15 +86,16 @@ fn strict(
 ) -> Layout {
     const UNIT: u8 = 2;
     let high = speed == Speed::High;
-    let playback: Vec<Playback> = [(1, 2, 2), (2, 1, 2), (3, 2, 3)]
-        .map(|(alternate, channels, bytes)| Playback {
-            alternate,
-            channels,
-            bytes,
-            rates: RATES,
-            rate_control: true,
-        })
-        .to_vec();
+    let playback: Vec<Playback> =
+        [(1, 2, 2), (2, 1, 2), (3, 2, 3), (4, 1, 3), (5, 2, 4), (6, 1, 4)]
+            .map(|(alternate, channels, bytes)| Playback {
+                alternate,
+                channels,
+                bytes,
+                rates: RATES,
+                rate_control: true,
+            })
+            .to_vec();
 
     let mut control = Builder::new(if microphone.is_some() { 3 } else { 2 }, 100)
         .audio_interface(0, 0, 0, 1)

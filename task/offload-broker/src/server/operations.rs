@@ -6,6 +6,7 @@ use usb_audio_api::{Completed, Drive, UsbAudioError};
 use xhci_api::{InterrupterRequest, SidebandKind, XhciError};
 
 use super::{Executor, Ticket};
+use crate::buffers::Pages;
 use crate::ops::{Ask, Op, Reply};
 use crate::refusal::Failure;
 
@@ -94,11 +95,23 @@ impl Executor<'_> {
                 .map_peer(window, part, grant, access)
                 .map(Reply::Mapped)
                 .map_err(Failure::Iommu),
-            Op::PlaceBuffer(window, pages, access) => self
-                .iommu
-                .place(window, Part::Buffer, media.id(), pages.first, pages.count, access)
-                .map(Reply::BufferPlaced)
-                .map_err(Failure::Iommu),
+            Op::PlaceBuffer(window, pages, access) => {
+                media.hand_out(pages.first, pages.count);
+                let placed = self.iommu.place(
+                    window,
+                    Part::Buffer,
+                    media.id(),
+                    pages.first,
+                    pages.count,
+                    access,
+                );
+                if placed.is_ok() {
+                    // Nobody else has them any more, and nobody new yet: what
+                    // an earlier life or the power-on left goes now.
+                    scrub(media, pages);
+                }
+                placed.map(Reply::BufferPlaced).map_err(Failure::Iommu)
+            }
             Op::GrantBuffer(pages) => self
                 .iommu
                 .grant(media.id(), pages.first, pages.count, self.config.index)
@@ -111,8 +124,8 @@ impl Executor<'_> {
             Op::CloseWindow(window) => done(self.iommu.close_window(window), Failure::Iommu),
 
             Op::Scrub(pages) => {
-                media.zero(u32::from(pages.first) * PAGE, u32::from(pages.count) * PAGE);
-                dma::publish();
+                scrub(media, pages);
+                media.take_back(pages.first, pages.count);
                 Ok(Reply::Done)
             }
         })
@@ -147,6 +160,11 @@ impl Executor<'_> {
             self.settle();
         }
     }
+}
+
+fn scrub(media: &dma::Pool, pages: Pages) {
+    media.zero(u32::from(pages.first) * PAGE, u32::from(pages.count) * PAGE);
+    dma::publish();
 }
 
 fn started<T, E>(
