@@ -76,7 +76,7 @@ impl Driver<'_> {
     /// reach, whatever was mapped is not any more.
     pub(crate) fn after_reset(&mut self) {
         self.safe = true;
-        for endpoint in self.endpoints.take_all().into_iter().flatten() {
+        while let Some(endpoint) = self.endpoints.take(|_| true) {
             self.give_bounce(endpoint.isoch);
         }
         self.contexts = Default::default();

@@ -74,22 +74,25 @@ pub(crate) struct Driver<'c> {
     pub(crate) endpoints: Endpoints,
     pub(crate) sidebands: Table<Sideband, SidebandHandle, SESSIONS>,
     pub(crate) interrupters: Interrupters,
-    pub(crate) rings: Pages,
+    pub(crate) rings: Pages<'c>,
     /// Ring pages that are not reused, and why.
     pub(crate) quarantine: [Option<(Page, Held)>; MAX_PAGES as usize],
     /// Bounce pages that the controller reads, and writes.
-    pub(crate) bounce_out: Area,
-    pub(crate) bounce_in: Area,
+    pub(crate) bounce_out: Area<'c>,
+    pub(crate) bounce_in: Area<'c>,
     pub(crate) news: [News; 2],
     pub(crate) command_timeouts: u32,
     pub(crate) deaths: u32,
     timer: Option<u64>,
 }
 
+// It lives on the task's stack, twice while it is made.
+const _: () = assert!(size_of::<Driver<'_>>() <= 24 * 1024);
+
 impl<'c> Driver<'c> {
     pub(crate) fn new(config: &'c Config) -> Self {
         let epoch = peers::epoch();
-        let none = || Area::new(Pages::new(0, 0), Bus(0));
+        let none = || Area::new(Pages::new(&config.dma_xhci, 0, 0), Bus(0));
         let neighbours = [config.usb_core, config.offload_broker, IOMMU.get_task_index()];
         Self {
             config,
@@ -109,7 +112,7 @@ impl<'c> Driver<'c> {
             endpoints: Endpoints::new(),
             sidebands: Table::new(epoch),
             interrupters: Interrupters::default(),
-            rings: Pages::new(0, config.dma_ring.pages()),
+            rings: Pages::new(&config.dma_ring, 0, config.dma_ring.pages()),
             quarantine: [None; MAX_PAGES as usize],
             bounce_out: none(),
             bounce_in: none(),

@@ -75,13 +75,9 @@ impl Endpoints {
         Ok(())
     }
 
-    fn take(&mut self, pick: impl Fn(&Endpoint) -> bool) -> Option<Endpoint> {
+    /// Takes one endpoint out for which `pick` is true.
+    pub(crate) fn take(&mut self, pick: impl Fn(&Endpoint) -> bool) -> Option<Endpoint> {
         self.table.iter_mut().find(|place| place.as_ref().is_some_and(&pick))?.take()
-    }
-
-    /// All endpoints, taken out one after the other.
-    pub(crate) fn take_all(&mut self) -> [Option<Endpoint>; MAX_ENDPOINTS] {
-        core::mem::replace(&mut self.table, [const { None }; MAX_ENDPOINTS])
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::death::Cause;
 use crate::driver::{Client, Driver, Ended};
 use crate::hw::Hw;
-use crate::op::{Kind, Op, OpId, Wait};
+use crate::op::{Kind, Op, OpId, Ops, Wait};
 use crate::port;
 use crate::sideband::Held;
 use crate::steps::Step;
@@ -62,12 +62,8 @@ impl Driver<'_> {
 
     /// Ends the waits whose reason is gone.
     fn wake(&mut self) {
-        let mut waiting = [None; crate::op::MAX_OPS];
-        for (place, (id, op)) in waiting.iter_mut().zip(self.ops.iter()) {
-            let looks = !matches!(op.wait, Wait::Nothing | Wait::Command | Wait::Event { .. });
-            *place = looks.then_some((id, *op));
-        }
-        for (id, mut op) in waiting.into_iter().flatten() {
+        for id in Ops::places() {
+            let Some(mut op) = self.ops.get(id) else { continue };
             let over = match op.wait {
                 Wait::Reset => self.hw.is_some() || self.safe,
                 Wait::Gate { sequence, .. } => self.gate.confirmed(sequence),
@@ -99,11 +95,11 @@ impl Driver<'_> {
     /// Acts on deadlines.
     pub(crate) fn expire(&mut self, now: u64) {
         self.expire_command(now);
-        let mut due = [None; crate::op::MAX_OPS];
-        for (place, (id, op)) in due.iter_mut().zip(self.ops.iter()) {
-            *place = op.wait.deadline().is_some_and(|at| at <= now).then_some((id, *op));
-        }
-        for (id, mut op) in due.into_iter().flatten() {
+        for id in Ops::places() {
+            let Some(mut op) = self.ops.get(id) else { continue };
+            if op.wait.deadline().is_none_or(|at| at > now) {
+                continue;
+            }
             match op.wait {
                 Wait::Gate { sequence, .. } => self.expire_gate(id, sequence),
                 Wait::Event { .. } if op.step() == Some(Step::Transfer) => self.expire_transfer(id),

@@ -90,6 +90,7 @@ impl<'c> Hw<'c> {
     /// changes: the scratchpad array and the primary ERST.
     pub(crate) fn prepare(&self) {
         let pages = bounce_start(self.regs.caps.scratchpads);
+        self.pool.hand_out(0, pages);
         self.pool.zero(0, u32::from(pages) * PAGE);
         for n in 0..self.regs.caps.scratchpads {
             let buffer = self.bus_of(Page(SCRATCHPAD.0 + n));

@@ -9,15 +9,15 @@
 //!
 //! # Theory of operation
 //! Nothing here waits. What depends on the controller, a device or the DSP's
-//! monitor is an operation ([`op`]): a fixed program of steps ([`steps`]), a
-//! wait with a deadline where one is due, a ticket for who asked. [`engine`]
+//! monitor is an operation (`op`): a fixed program of steps (`steps`), a
+//! wait with a deadline where one is due, a ticket for who asked. `engine`
 //! drives them all from messages, interrupts and the one timer. Commands go one
-//! at a time ([`command`]), so there is one input context. Starting and starting
-//! over after a failure are the same state machine ([`startup`], [`death`]).
+//! at a time (`command`), so there is one input context. Starting and starting
+//! over after a failure are the same state machine (`startup`, `death`).
 //!
-//! Modules follow the chapters of the specification: [`regs`] 5, [`port`] 4.19,
-//! [`context`] 6.2, [`slot`] and [`endpoint`] 4.5 and 4.6, [`control`] 4.11.2.2,
-//! [`isoch`] 4.11.2.3, [`event`] 4.9.4 and 4.11.3, [`interrupter`] 4.17.
+//! Modules follow the chapters of the specification: `regs` 5, `port` 4.19,
+//! `context` 6.2, `slot` and `endpoint` 4.5 and 4.6, `control` 4.11.2.2,
+//! `isoch` 4.11.2.3, `event` 4.9.4 and 4.11.3, `interrupter` 4.17.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

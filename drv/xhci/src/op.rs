@@ -250,6 +250,11 @@ impl Ops {
         self.table.iter_mut().enumerate().filter_map(|(n, op)| Some((OpId(n as u8), op.as_mut()?)))
     }
 
+    /// Every place; [`get`](Self::get) tells what is there.
+    pub(crate) fn places() -> impl Iterator<Item = OpId> {
+        (0..MAX_OPS as u8).map(OpId)
+    }
+
     /// The operation for which `pick` is true and that started first.
     pub(crate) fn oldest(&self, pick: impl Fn(&Op) -> bool) -> Option<OpId> {
         let started = self.started;

@@ -23,16 +23,18 @@ pub(crate) const MAX_PAGES: u16 = 64;
 
 /// A run of pages that are given out and taken back.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub(crate) struct Pages<'p> {
+    pool: &'p Pool,
     first: u16,
     count: u16,
     used: u64,
 }
 
-impl Pages {
-    /// `count` pages from `first`; those beyond [`MAX_PAGES`] stay unused.
-    pub(crate) const fn new(first: u16, count: u16) -> Self {
-        Self { first, count: if count < MAX_PAGES { count } else { MAX_PAGES }, used: 0 }
+impl<'p> Pages<'p> {
+    /// `count` pages of `pool` from `first`; those beyond [`MAX_PAGES`] stay
+    /// unused.
+    pub(crate) const fn new(pool: &'p Pool, first: u16, count: u16) -> Self {
+        Self { pool, first, count: if count < MAX_PAGES { count } else { MAX_PAGES }, used: 0 }
     }
 
     /// `count` pages side by side.
@@ -43,6 +45,7 @@ impl Pages {
         let run = u64::MAX >> (u64::BITS - u32::from(count));
         let at = (0..=self.count - count).find(|&at| self.used & run << at == 0)?;
         self.used |= run << at;
+        self.pool.hand_out(self.first + at, count);
         Some(Page(self.first + at))
     }
 
@@ -51,39 +54,50 @@ impl Pages {
     /// # Panics
     /// When they were not given out: the driver lost count.
     pub(crate) fn give(&mut self, page: Page, count: u16) {
+        let first = page.0;
         for page in page.0..page.0 + count {
             let at = page.checked_sub(self.first).filter(|&at| at < self.count);
             let bit = 1 << at.expect("the page is one of these");
             assert!(self.used & bit != 0, "the page was given out");
             self.used &= !bit;
         }
+        self.pool.take_back(first, count);
     }
 
     /// All are back but those in `kept`.
     pub(crate) fn reset(&mut self, kept: impl Iterator<Item = Page>) {
         self.used = kept.fold(0, |used, page| used | 1 << (page.0 - self.first));
+        self.take_rest_back();
+    }
+
+    /// Whatever was in use in an earlier life and is not known now is free.
+    pub(crate) fn take_rest_back(&self) {
+        for at in (0..self.count).filter(|at| self.used & 1 << at == 0) {
+            self.pool.take_back(self.first + at, 1);
+        }
     }
 }
 
 /// Pages that the controller sees as one run, whoever of them is in use.
 #[derive(Debug)]
-pub(crate) struct Area {
-    pub(crate) pages: Pages,
+pub(crate) struct Area<'p> {
+    pub(crate) pages: Pages<'p>,
     bus: Bus,
 }
 
-impl Area {
+impl<'p> Area<'p> {
     /// The run `pages`, seen from `bus` on.
-    pub(crate) const fn new(pages: Pages, bus: Bus) -> Self {
+    pub(crate) const fn new(pages: Pages<'p>, bus: Bus) -> Self {
         Self { pages, bus }
     }
 
     /// The controller sees the same pages from `bus` on; those given out stay so.
-    pub(crate) fn seen_from(&mut self, pages: Pages, bus: Bus) {
+    pub(crate) fn seen_from(&mut self, pages: Pages<'p>, bus: Bus) {
         if (self.pages.first, self.pages.count) != (pages.first, pages.count) {
             self.pages = pages;
         }
         self.bus = bus;
+        self.pages.take_rest_back();
     }
 
     /// Where the controller sees `page`.
@@ -147,11 +161,14 @@ impl RingMemory for RingAt<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Page, Pages};
+    use addr::Phys;
+    use dma::Pool;
     use proptest::prelude::*;
 
     #[test]
     fn pages_side_by_side_are_found_in_a_gap() {
-        let mut pages = Pages::new(10, 6);
+        let pool = Pool::simulated(0, Phys(0), 16);
+        let mut pages = Pages::new(&pool, 10, 6);
         assert_eq!(pages.take(2), Some(Page(10)));
         assert_eq!(pages.take(3), Some(Page(12)));
         assert_eq!(pages.take(2), None);
@@ -167,7 +184,8 @@ mod tests {
             count in 1_u16..=64,
             script in prop::collection::vec((any::<bool>(), 1_u16..5), 1..100),
         ) {
-            let mut pages = Pages::new(3, count);
+            let pool = Pool::simulated(0, Phys(0), 67);
+            let mut pages = Pages::new(&pool, 3, count);
             let mut held: Vec<(Page, u16)> = Vec::new();
             for (take, n) in script {
                 if take {

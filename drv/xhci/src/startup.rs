@@ -290,6 +290,8 @@ impl<'c> Driver<'c> {
         let bounce = pool.pages().checked_sub(start).filter(|&n| n >= 2).ok_or(Cause::Pool)?;
         let (out, back) = (bounce.div_ceil(2), bounce / 2);
         let wide = self.regs()?.caps.wide_addresses;
+        // The controller was reset: what an earlier set-up had there is free.
+        pool.take_back(0, start);
         let map = |page: u16, count: u16, access| {
             let bus = self.iommu.map(pool.id(), page, count, access).map_err(|_| Cause::Mapper)?;
             // Without AC64 the controller has no way to say more (fact 99).
@@ -299,8 +301,8 @@ impl<'c> Driver<'c> {
         let written = map(READ_PAGES, hw::written_pages(scratchpads), Access::ReadWrite)?;
         let out_bus = map(start, out, Access::Read)?;
         let in_bus = map(start + out, back, Access::ReadWrite)?;
-        self.bounce_out.seen_from(Pages::new(start, out), out_bus);
-        self.bounce_in.seen_from(Pages::new(start + out, back), in_bus);
+        self.bounce_out.seen_from(Pages::new(pool, start, out), out_bus);
+        self.bounce_in.seen_from(Pages::new(pool, start + out, back), in_bus);
         Ok((read, written))
     }
 

@@ -395,6 +395,52 @@ fn without_the_monitors_word_no_gate_opens() {
     }
 }
 
+/// A monitor that stops answering while a session is up: its end goes on.
+#[test]
+fn a_gate_whose_closing_is_not_confirmed_does_not_hold_up_the_end() {
+    for (seed, personality) in able(5) {
+        let plan = Plan::default().at(Time::ms(2), plug(&personality, Model::Sync, seed)).at(
+            Time::ms(PLAYING),
+            |parts| {
+                parts.fabric.interrupts.set_enabled(IntId(bell::GATE_TO_DSP), false);
+            },
+        );
+        let between = Between::default();
+        let (with_core, with_broker) = (between.clone(), between);
+        let broker = move |diary: &Diary| {
+            let mut driver = Driver::new();
+            let slot = loop {
+                match with_broker.slot.get() {
+                    Some(slot) => break slot,
+                    None => hl::sleep_for(1),
+                }
+            };
+            let session = Session::open(&mut driver, slot, &[2], &Desk::default());
+            hl::sleep_until(PLAYING + 20);
+            let close = driver.xhci.start_close_gate(session.sideband);
+            assert_eq!(driver.end(close), Err(XhciError::GateTimeout));
+            let status = driver.xhci.sideband(session.sideband).expect("it is there");
+            assert_eq!(status.phase, SidebandPhase::GateClosed);
+            let halt = driver.xhci.start_halt(session.sideband);
+            driver.end(halt).expect("halted");
+            session.finish(&mut driver, &[2]);
+            assert!(clean(&driver.xhci.status().expect("it answers")));
+            // The endpoint went with the session.
+            let sideband = driver.xhci.register(slot, xhci_api::SidebandKind::Vendor);
+            let sideband = sideband.expect("registered");
+            assert_eq!(driver.xhci.add_endpoint(sideband, 2), Err(XhciError::NoEndpoint), "X4");
+            driver.xhci.unregister(sideband).expect("unregistered");
+            say(diary, "clean");
+            idle(diary);
+        };
+        let core = move |diary: &Diary| core(diary, &with_core);
+        let mut machine = Machine::new(personality, seed, plan, core, broker);
+        machine.run(2000);
+        assert!(machine.said("clean"), "seed {seed}: {:?}", machine.diary.borrow());
+        machine.check();
+    }
+}
+
 #[test]
 fn a_reset_under_a_session_revokes_it_first() {
     for (seed, personality) in able(5) {
