@@ -18,18 +18,21 @@ use crate::smmu::page;
 #[derive(Debug)]
 pub struct TablePages([Option<u8>; MAX_TABLES as usize]);
 
-impl Default for TablePages {
-    fn default() -> Self {
+impl TablePages {
+    /// All of them free. The SMMU must have forgotten those of an earlier life.
+    #[must_use]
+    pub fn new(pool: &Pool) -> Self {
+        let room = pool.pages().saturating_sub(FIRST_TABLE).min(MAX_TABLES);
+        pool.take_back(FIRST_TABLE, room);
         Self([None; MAX_TABLES as usize])
     }
-}
 
-impl TablePages {
     /// A page of zeros for domain `number`.
     fn take(&mut self, pool: &Pool, number: u8) -> Result<Offset, IommuError> {
         let room = usize::from(pool.pages().saturating_sub(FIRST_TABLE)).min(self.0.len());
         let free = self.0[..room].iter().position(Option::is_none).ok_or(IommuError::NoTables)?;
         self.0[free] = Some(number);
+        pool.hand_out(FIRST_TABLE + free as u16, 1);
         let at = page(FIRST_TABLE + free as u16);
         pool.zero(at, PAGE);
         // Zeros before the descriptor that leads here.
@@ -39,10 +42,11 @@ impl TablePages {
 
     /// Takes every table of domain `number` back. The SMMU must have forgotten
     /// them.
-    fn give_back(&mut self, number: u8) {
-        for owner in &mut self.0 {
+    fn give_back(&mut self, pool: &Pool, number: u8) {
+        for (free, owner) in self.0.iter_mut().enumerate() {
             if *owner == Some(number) {
                 *owner = None;
+                pool.take_back(FIRST_TABLE + free as u16, 1);
             }
         }
     }
@@ -91,8 +95,8 @@ impl Domain {
     }
 
     /// Gives the tables back.
-    pub fn clear(&mut self, tables: &mut TablePages) {
-        tables.give_back(self.number);
+    pub fn clear(&mut self, pool: &Pool, tables: &mut TablePages) {
+        tables.give_back(pool, self.number);
         self.root = None;
     }
 

@@ -150,7 +150,7 @@ impl<'c> Mapper<'c> {
         Ok(Self {
             config,
             smmu,
-            tables: TablePages::default(),
+            tables: TablePages::new(&config.tables),
             controllers,
             pools: Pools::new(config.pools),
             windows: Table::new(epoch),
@@ -192,7 +192,7 @@ impl<'c> Mapper<'c> {
             for (_, pages) in controller.mapped.iter().flatten() {
                 self.pools.unmap_bus(*pages);
             }
-            controller.domain.clear(&mut self.tables);
+            controller.domain.clear(pool, &mut self.tables);
         }
         controller.clear();
         for (_, _, window) in self.windows.iter_mut() {

@@ -87,6 +87,19 @@ impl Pool {
         access::write(self.at(at, 4), &value.to_le_bytes());
     }
 
+    /// Pages from `first` on come into use: they are some device's or the other
+    /// core's from now on, with whatever is in them. Costs nothing on a board;
+    /// the simulator holds whoever reaches a page against it.
+    pub fn hand_out(&self, first: u16, count: u16) {
+        access::hand_out(self.pages_at(first, count), count);
+    }
+
+    /// Pages from `first` on are nobody's any more: who reaches them before
+    /// they are handed out again breaks a rule, and what was in them is lost.
+    pub fn take_back(&self, first: u16, count: u16) {
+        access::take_back(self.pages_at(first, count), count);
+    }
+
     /// Writes zeros over `len` bytes.
     pub fn zero(&self, at: Offset, len: u32) {
         const ZEROS: [u8; 256] = [0; 256];
@@ -96,6 +109,10 @@ impl Pool {
             self.write(at + done, &ZEROS[..step as usize]);
             done += step;
         }
+    }
+
+    fn pages_at(&self, first: u16, count: u16) -> Phys {
+        self.at(Offset::from(first) * PAGE, usize::from(count) * PAGE as usize)
     }
 
     fn at(&self, at: Offset, len: usize) -> Phys {
@@ -127,6 +144,19 @@ mod access {
 
     pub(crate) fn write(at: Phys, from: &[u8]) {
         seam::with(|machine| machine.dma_write(at.0, from));
+    }
+
+    // An allocator can be tested without a machine.
+    pub(crate) fn hand_out(first: Phys, count: u16) {
+        if seam::installed() {
+            seam::with(|machine| machine.hand_out(first.0, count.into()));
+        }
+    }
+
+    pub(crate) fn take_back(first: Phys, count: u16) {
+        if seam::installed() {
+            seam::with(|machine| machine.take_back(first.0, count.into()));
+        }
     }
 
     pub(crate) fn publish() {
@@ -184,6 +214,10 @@ mod access {
             }
         }
     }
+
+    pub(crate) const fn hand_out(_: Phys, _: u16) {}
+
+    pub(crate) const fn take_back(_: Phys, _: u16) {}
 
     pub(crate) fn publish() {
         // SAFETY: a barrier changes no register and no memory.

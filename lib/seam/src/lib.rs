@@ -74,6 +74,18 @@ pub trait Machine {
     /// Orders accesses of the running core.
     fn barrier(&self, kind: Barrier);
 
+    /// `count` pages of DMA memory from `first` come into use. Takes no time. A
+    /// machine that does not know whose pages are whose does nothing.
+    fn hand_out(&self, first: u64, count: u32) {
+        let _ = (first, count);
+    }
+
+    /// `count` pages of DMA memory from `first` are in use no more. Takes no
+    /// time. As [`Self::hand_out`].
+    fn take_back(&self, first: u64, count: u32) {
+        let _ = (first, count);
+    }
+
     /// A request of the DSP program to its monitor; the answer, four words.
     fn monitor(&self, call: MonitorCall) -> [u32; 4];
 

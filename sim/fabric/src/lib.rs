@@ -171,7 +171,7 @@ impl Fabric {
     pub fn core_read(&mut self, core: Core, at: Phys, into: &mut [u8]) -> Result<(), OutsideRam> {
         self.memory.core_read(self.now, core, at, into)?;
         self.after_stores();
-        self.check_core(at);
+        self.check_core(at, into.len());
         Ok(())
     }
 
@@ -182,8 +182,43 @@ impl Fabric {
     pub fn core_write(&mut self, core: Core, at: Phys, from: &[u8]) -> Result<(), OutsideRam> {
         self.memory.core_write(self.now, core, at, from)?;
         self.after_stores();
-        self.check_core(at);
+        self.check_core(at, from.len());
         Ok(())
+    }
+
+    /// Pages are handed out to `owner`, with whatever is in them.
+    ///
+    /// # Panics
+    /// When they are not RAM.
+    pub fn hand_out(&mut self, first: Phys, count: u32, owner: Owner) {
+        self.memory.hand_out(first, count, owner);
+    }
+
+    /// `core` takes pages back: they are nobody's, and poisoned. A store of the
+    /// other core that is still on its way to them would end up in whatever
+    /// they become next.
+    ///
+    /// # Panics
+    /// When they are not RAM.
+    pub fn take_back(&mut self, core: Core, first: Phys, count: u32) {
+        self.settle();
+        let other = match core {
+            Core::App => Core::Dsp,
+            Core::Dsp => Core::App,
+        };
+        if self.memory.has_stores(other, first, count) {
+            self.violation(Violation::CoreTouchedFreedPage { page: first });
+        }
+        self.memory.give(first, count, Owner::Nobody);
+    }
+
+    /// The DSP's program comes to see the page at `at`: if it is of those that
+    /// are handed out, all that was in it before must be gone.
+    pub fn shown_to_peer(&mut self, at: Phys) {
+        if !self.memory.is_scrubbed(at) {
+            let page = Phys(at.0 & !u64::from(PAGE - 1));
+            self.violation(Violation::PeerSawOldData { page });
+        }
     }
 
     /// A core's barrier: its store buffer drains.
@@ -325,10 +360,13 @@ impl Fabric {
         }
     }
 
-    fn check_core(&mut self, at: Phys) {
-        if self.memory.owner(at) == Some(Owner::Nobody) {
-            let page = Phys(at.0 & !u64::from(PAGE - 1));
-            self.violation(Violation::CoreTouchedFreedPage { page });
+    fn check_core(&mut self, at: Phys, len: usize) {
+        let mut page = Phys(at.0 & !u64::from(PAGE - 1));
+        while page.0 < at.0 + len as u64 {
+            if self.memory.owner(page) == Some(Owner::Nobody) {
+                self.violation(Violation::CoreTouchedFreedPage { page });
+            }
+            page = page.plus(PAGE.into());
         }
     }
 

@@ -8,7 +8,9 @@
 //! caught by some seed.
 //!
 //! *Owners.* Each page has an owner tag, which says which streams may reach it.
-//! A page that is given back is poisoned, and reaching it is a violation.
+//! A page that is given back is poisoned, and reaching it is a violation. Of a
+//! page that was handed out it is known which lines were zeroed since, because
+//! the DSP may not see what others left in it.
 //!
 //! RAM starts out as garbage: whoever wants zeros writes them.
 
@@ -30,6 +32,7 @@ const USUAL_DELAY_NS: u32 = 3_000;
 /// One store in [`LATE_ONE_IN`] takes up to this time.
 const LATE_DELAY_NS: u32 = 40_000;
 const LATE_ONE_IN: u32 = 24;
+const _: () = assert!(PAGE as usize / LINE == u64::BITS as usize);
 /// What RAM that nobody wrote holds.
 const GARBAGE: u8 = 0xC3;
 /// What a page holds after it was given back.
@@ -81,11 +84,22 @@ struct StoreBuffer {
     next_due: Time,
 }
 
+impl StoreBuffer {
+    /// Loses what was written to a run of whole pages.
+    fn drop_stores(&mut self, from: usize, to: usize) {
+        self.stores.retain(|store| !(from..to).contains(&(store.at as usize)));
+        self.next_due = self.stores.iter().map(|store| store.due).min().unwrap_or(Time::NEVER);
+    }
+}
+
 /// RAM with its observers.
 pub struct Memory {
     base: Phys,
     ram: Vec<u8>,
     owners: Vec<Owner>,
+    /// Per page, a bit for each line that was zeroed since the page was handed
+    /// out. Pages that never were count as zeroed.
+    scrubbed: Vec<u64>,
     /// Per page, translations that the SMMU may still use although the tables
     /// have them no more.
     stale: Vec<u8>,
@@ -116,6 +130,7 @@ impl Memory {
             base,
             ram: vec![GARBAGE; pages as usize * PAGE as usize],
             owners: vec![Owner::Cores; pages as usize],
+            scrubbed: vec![u64::MAX; pages as usize],
             stale: vec![0; pages as usize],
             reused: None,
             buffers: [buffer(), buffer()],
@@ -148,8 +163,36 @@ impl Memory {
         assert!(first.is_aligned(u64::from(PAGE)), "pages start at page boundaries");
         self.owners[start / PAGE as usize..][..count as usize].fill(owner);
         if owner == Owner::Nobody {
+            for buffer in &mut self.buffers {
+                buffer.drop_stores(start, start + len);
+            }
             self.ram[start..start + len].fill(POISON);
         }
+    }
+
+    /// Gives `count` pages from `first` to `owner`, who has to zero what the
+    /// DSP is to see.
+    ///
+    /// # Panics
+    /// As [`Self::give`].
+    pub(crate) fn hand_out(&mut self, first: Phys, count: u32, owner: Owner) {
+        self.give(first, count, owner);
+        let page = self.place(first, 1).expect("pages outside RAM") / PAGE as usize;
+        self.scrubbed[page..][..count as usize].fill(0);
+    }
+
+    /// Whether all of the page at `at` was zeroed since it was handed out, if it
+    /// ever was.
+    pub(crate) fn is_scrubbed(&self, at: Phys) -> bool {
+        self.place(at, 1).is_ok_and(|start| self.scrubbed[start / PAGE as usize] == u64::MAX)
+    }
+
+    /// Whether `core` wrote into these pages and the stores did not arrive yet.
+    pub(crate) fn has_stores(&self, core: Core, first: Phys, count: u32) -> bool {
+        let len = count as usize * PAGE as usize;
+        let Ok(start) = self.place(first, len) else { return false };
+        let mut stores = self.buffers[core as usize].stores.iter();
+        stores.any(|store| (start..start + len).contains(&(store.at as usize)))
     }
 
     /// What RAM holds, as a device or a judge sees it, without any effect.
@@ -313,6 +356,9 @@ impl Memory {
         let page = start / PAGE as usize;
         if self.stale[page] > 0 {
             self.reused = Some(self.base.plus(page as u64 * u64::from(PAGE)));
+        }
+        if self.scrubbed[page] != u64::MAX && len == LINE && store.data == [0; LINE] {
+            self.scrubbed[page] |= 1 << (start % PAGE as usize / LINE);
         }
         if self.owners[page] == Owner::Tables {
             self.write_table(start, &store.data[..len]);

@@ -80,6 +80,12 @@ violations! {
         /// The page.
         page: Phys,
     }
+    /// The DSP's program was shown a page that was not zeroed since it was
+    /// handed out.
+    PeerSawOldData {
+        /// The page.
+        page: Phys,
+    }
 
     // SMMU.
 
@@ -343,12 +349,15 @@ impl Violation {
     }
 
     /// Whether nothing after it can be believed: a device wrote or read what was
-    /// not its own.
+    /// not its own, or anybody what is nobody's.
     #[must_use]
     pub const fn ends_the_run(&self) -> bool {
         matches!(
             self,
-            Self::DmaToFreedPage { .. } | Self::DmaToForeignPage { .. } | Self::DmaToNothing { .. }
+            Self::DmaToFreedPage { .. }
+                | Self::DmaToForeignPage { .. }
+                | Self::DmaToNothing { .. }
+                | Self::CoreTouchedFreedPage { .. }
         )
     }
 }
@@ -358,19 +367,21 @@ impl Violation {
 pub struct Violations {
     kept: Vec<(Time, Violation)>,
     counts: [u32; Violation::KINDS],
-    fatal: bool,
+    fatal: Option<(Time, Violation)>,
 }
 
 impl Default for Violations {
     fn default() -> Self {
-        Self { kept: Vec::with_capacity(KEPT), counts: [0; Violation::KINDS], fatal: false }
+        Self { kept: Vec::with_capacity(KEPT), counts: [0; Violation::KINDS], fatal: None }
     }
 }
 
 impl Violations {
     pub(crate) fn add(&mut self, now: Time, violation: Violation) {
         self.counts[violation.index()] += 1;
-        self.fatal |= violation.ends_the_run();
+        if self.fatal.is_none() && violation.ends_the_run() {
+            self.fatal = Some((now, violation));
+        }
         if self.kept.len() < KEPT {
             self.kept.push((now, violation));
         }
@@ -399,9 +410,9 @@ impl Violations {
         NAMES.iter().position(|&known| known == name).map_or(0, |index| self.counts[index])
     }
 
-    /// Whether one of them [`Violation::ends_the_run`].
+    /// The first of them that [`Violation::ends_the_run`], with its time.
     #[must_use]
-    pub const fn fatal(&self) -> bool {
+    pub const fn fatal(&self) -> Option<(Time, Violation)> {
         self.fatal
     }
 }
@@ -418,14 +429,13 @@ mod tests {
         for n in 0..100 {
             violations.add(Time(n), Violation::ReusedWhileReachable { page: Phys(n) });
         }
-        assert!(!violations.fatal());
-        violations.add(
-            Time(100),
-            Violation::DmaToFreedPage { stream: StreamId(16), bus: Bus(0), page: Phys(0) },
-        );
+        assert_eq!(violations.fatal(), None);
+        let worse = Violation::DmaToFreedPage { stream: StreamId(16), bus: Bus(0), page: Phys(0) };
+        violations.add(Time(100), worse);
         assert_eq!((violations.total(), violations.kept().len()), (101, KEPT));
         assert_eq!(violations.count("ReusedWhileReachable"), 100);
         assert_eq!(violations.by_kind().count(), 2);
-        assert!(violations.fatal());
+        violations.add(Time(101), Violation::CoreTouchedFreedPage { page: Phys(0) });
+        assert_eq!(violations.fatal(), Some((Time(100), worse)));
     }
 }

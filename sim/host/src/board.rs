@@ -100,6 +100,17 @@ pub trait Board: 'static {
     /// A barrier of the core.
     fn barrier(&mut self, by: By, kind: Barrier);
 
+    /// A task says that `count` pages of its DMA memory come into use. A board
+    /// that does not know whose pages are whose does nothing.
+    fn hand_out(&mut self, by: By, first: Phys, count: u32) {
+        let _ = (by, first, count);
+    }
+
+    /// A task says that `count` pages of its DMA memory are in use no more.
+    fn take_back(&mut self, by: By, first: Phys, count: u32) {
+        let _ = (by, first, count);
+    }
+
     /// A read of the DSP program in its own space.
     ///
     /// # Errors

@@ -7,13 +7,27 @@ use std::any::Any;
 use std::rc::Rc;
 
 use abi::FaultInfo;
-use addr::{Peer, Phys};
+use addr::{PAGE, Peer, Phys};
 use seam::{Barrier, Machine, MonitorCall, Registers, Width};
 
-use crate::board::{Board, Core1Death, MonitorAnswer};
+use crate::board::{Board, By, Core1Death, MonitorAnswer};
 use crate::hub::{Core1State, Hub, Instance, Running};
 use crate::image::Access;
 use crate::panic::{Inside, unwinding};
+
+impl<B: Board> Hub<B> {
+    /// Tells the board whether pages are in use. No point: on a real board
+    /// nothing is executed for it.
+    fn page_use(&self, first: u64, count: u32, tell: impl FnOnce(&mut B, By, Phys, u32)) {
+        if unwinding() {
+            return;
+        }
+        let _inside = Inside::enter();
+        self.check_access(first, count as usize * PAGE as usize, |access| access == Access::Dma);
+        let by = self.by();
+        tell(&mut self.board.borrow_mut(), by, Phys(first), count);
+    }
+}
 
 impl<B: Board> Machine for Hub<B> {
     unsafe fn syscall(&self, registers: &mut Registers) {
@@ -77,6 +91,14 @@ impl<B: Board> Machine for Hub<B> {
         let by = self.by();
         self.board.borrow_mut().barrier(by, kind);
         self.settle();
+    }
+
+    fn hand_out(&self, first: u64, count: u32) {
+        self.page_use(first, count, B::hand_out);
+    }
+
+    fn take_back(&self, first: u64, count: u32) {
+        self.page_use(first, count, B::take_back);
     }
 
     fn monitor(&self, call: MonitorCall) -> [u32; 4] {

@@ -46,6 +46,9 @@ pub struct Parts {
     /// The controllers, by number.
     pub controllers: Vec<Xhc>,
     map: Map,
+    /// Runs of pages whose owners say what of them is in use, and whose a page
+    /// in use is.
+    pools: Vec<(Phys, u32, Owner)>,
 }
 
 /// What answers at an address.
@@ -80,6 +83,21 @@ impl Parts {
     /// Says who may reach pages, besides the cores.
     pub fn give(&mut self, first: Phys, pages: u32, owner: Owner) {
         self.fabric.memory.give(first, pages, owner);
+    }
+
+    /// From now on tasks say which of these pages are in use; those belong to
+    /// `owner`, the others to nobody.
+    pub fn manage(&mut self, first: Phys, pages: u32, owner: Owner) {
+        self.fabric.memory.give(first, pages, Owner::Nobody);
+        self.pools.push((first, pages, owner));
+    }
+
+    /// Whose pages from `first` on are when they are in use.
+    fn pool_owner(&self, first: Phys) -> Option<Owner> {
+        let inside = |&&(base, pages, _): &&(Phys, u32, Owner)| {
+            first.offset_from(base).is_some_and(|at| at < u64::from(pages) * u64::from(PAGE))
+        };
+        self.pools.iter().find(inside).map(|&(_, _, owner)| owner)
     }
 
     fn target(&self, at: Phys) -> Result<Target, BusError> {
@@ -174,7 +192,8 @@ pub struct Board<S> {
     pub parts: Parts,
     /// The DSP's monitor.
     pub monitor: Monitor,
-    script: S,
+    /// What happens from outside.
+    pub script: S,
     monitor_device: DeviceId,
     activity: Activity,
     /// The activity at the first and at the latest packet with data.
@@ -204,7 +223,7 @@ impl<S: Script> Board<S> {
             .collect();
         Self {
             seen: vec![0; controllers.len()],
-            parts: Parts { fabric: Fabric::new(layout, seed), controllers, map },
+            parts: Parts { fabric: Fabric::new(layout, seed), controllers, map, pools: Vec::new() },
             monitor_device: places.device,
             monitor: Monitor::new(places),
             script,
@@ -301,6 +320,20 @@ impl<S: Script> host::Board for Board<S> {
         // A core's reads are in order here; only its stores can be late.
         if kind == Barrier::Publish {
             self.parts.fabric.barrier(core(by));
+        }
+    }
+
+    fn hand_out(&mut self, by: By, first: Phys, count: u32) {
+        self.advance(by.now);
+        if let Some(owner) = self.parts.pool_owner(first) {
+            self.parts.fabric.hand_out(first, count, owner);
+        }
+    }
+
+    fn take_back(&mut self, by: By, first: Phys, count: u32) {
+        self.advance(by.now);
+        if self.parts.pool_owner(first).is_some() {
+            self.parts.fabric.take_back(core(by), first, count);
         }
     }
 

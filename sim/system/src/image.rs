@@ -8,7 +8,7 @@ use crate::monitor::Places;
 use addr::{PAGE, Phys};
 use app::{App, Owner, TaskIndex};
 use dsp_abi::bell;
-use fabric::DeviceId;
+use fabric::{DeviceId, StreamId};
 use host::{Access, Image, Irq, Span, Task};
 use offload_broker::refusal::Dialect;
 use std::path::Path;
@@ -131,6 +131,18 @@ impl Description {
         self.app.pool(name).unwrap_or_else(|| panic!("the image has no pool {name}"))
     }
 
+    /// The pools that controllers can be given pages of, and the stream of the
+    /// only one that can, if there is such a one: the driver's own.
+    pub fn dma_pools(&self) -> impl Iterator<Item = (&app::Pool, Option<StreamId>)> {
+        let stream = |owner: Owner| {
+            let Owner::Task(owner) = owner else { return None };
+            let mut controllers = self.iommu_controllers.iter();
+            controllers.find(|spec| spec.driver == owner.0).map(|spec| StreamId(spec.stream))
+        };
+        let dma = self.app.pools.iter().filter(|pool| pool.name.starts_with("dma_"));
+        dma.map(move |pool| (pool, stream(pool.owner)))
+    }
+
     /// Bytes of PCM that the media pool holds.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -160,7 +172,8 @@ impl Description {
         let findings = Findings::clone(findings);
         let mut auditor = Task::new(auditor::NAME, move || auditor::main(&findings))
             .irq(Irq(u32::from(auditor::BELL)), auditor::BELL_BIT)
-            .irq(Irq(u32::from(auditor::VOLUME_BELL)), auditor::VOLUME_BIT);
+            .irq(Irq(u32::from(auditor::VOLUME_BELL)), auditor::VOLUME_BIT)
+            .irq(Irq(u32::from(auditor::ERRAND_BELL)), auditor::ERRAND_BIT);
         for slot in auditor::SLOTS {
             let server = self.app.index(slot).expect("the image has all servers");
             auditor = auditor.slot(slot, server.0);

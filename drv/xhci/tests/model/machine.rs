@@ -218,10 +218,11 @@ impl Machine {
         let map = Map { msi_frame: FRAME, smmu: SMMU, ecam: ECAM };
         let layout = Layout { ram: RAM, ..Layout::virt(PAGES) };
         let mut board = Board::new(layout, map, places, vec![personality], plan, seed);
-        for (_, base, pages) in [DMA_XHCI, DMA_RING, DMA_MEDIA] {
-            board.parts.give(base, pages.into(), Owner::AnyStream);
+        for (_, base, pages) in [DMA_XHCI, DMA_RING] {
+            board.parts.manage(base, pages.into(), Owner::AnyStream);
         }
-        board.parts.give(TABLES.1, TABLES.2.into(), Owner::Tables);
+        board.parts.give(DMA_MEDIA.1, DMA_MEDIA.2.into(), Owner::AnyStream);
+        board.parts.manage(TABLES.1, TABLES.2.into(), Owner::Tables);
         board.parts.give(TABLES.1, 5, Owner::Cores);
         let zeros = [0; PAGE as usize];
         for page in [GATE.1, GATE.1.plus(0x1000), ANSWERS.1, MAILBOX, MAILBOX.plus(0x1000), MEDIA] {

@@ -146,6 +146,7 @@ impl Space {
                 let entry = u32::from_le_bytes(word);
                 if entry & 2 != 0 {
                     self.tlb[page] = Some(entry);
+                    fabric.shown_to_peer(Phys(u64::from(entry & !(PAGE - 1))));
                 }
                 entry
             }
