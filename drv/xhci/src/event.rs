@@ -1,8 +1,8 @@
 //! The primary event ring (4.9.4): commands, ports, host-path transfers.
 //!
 //! Everything in it is consumed in one go, bounded by its length; ERDP is moved
-//! once at the end, which clears EHB (fact 28). When an interrupt comes and no
-//! event is found, the controller may have died instead of reporting.
+//! once at the end, which clears EHB (fact 28). An interrupt may also mean that
+//! the controller died, with or without a last word.
 
 use crate::death::Cause;
 use crate::driver::{Client, Driver};
@@ -30,18 +30,14 @@ impl Driver<'_> {
         if status & STS_EINT != 0 {
             hw.regs.clear_interrupt();
         }
-        let mut taken = 0_u16;
-        while self.take_batch(&hw, &mut taken) {}
-        if self.hw.is_some()
-            && taken == 0
-            && status & (STS_CONTROLLER_ERROR | STS_SYSTEM_ERROR) != 0
-        {
+        while self.take_batch(&hw) {}
+        if status & (STS_CONTROLLER_ERROR | STS_SYSTEM_ERROR) != 0 {
             self.die(Cause::Error);
         }
     }
 
     /// Takes up to [`BATCH`] events and moves ERDP; whether there may be more.
-    fn take_batch(&mut self, hw: &Hw<'_>, taken: &mut u16) -> bool {
+    fn take_batch(&mut self, hw: &Hw<'_>) -> bool {
         let (memory, base) = hw.events();
         for n in 0..BATCH {
             let Some(trb) = self.events.next(&memory) else {
@@ -52,7 +48,6 @@ impl Driver<'_> {
                 // interrupt on every controller: look once more.
                 return n > 0;
             };
-            *taken = taken.saturating_add(1);
             self.event(hw, Event::decode(trb));
             if self.hw.is_none() {
                 return false;

@@ -9,6 +9,7 @@ use core::mem::offset_of;
 use dsp_abi::SESSIONS;
 use dsp_abi::bell::{GATE_TO_DSP, SETSPI};
 use dsp_abi::control::{AnswerPage, GateEntry, GatePage};
+use xhci_api::GateOpening;
 use zerocopy::IntoBytes;
 
 /// A session's place in the gate page.
@@ -58,6 +59,13 @@ impl<'c> Gate<'c> {
         let at = self.base + offset_of!(GatePage, epoch) as u32;
         self.config.gate.write32(at, epoch);
         self.announce()
+    }
+
+    /// What the next [`open`](Self::open) of a place will be.
+    pub(crate) fn next_opening(&self, index: GateIndex) -> GateOpening {
+        let generation = self.generation[usize::from(index.0)].wrapping_add(1);
+        // Below SESSIONS.
+        GateOpening { entry: index.0 as u8, generation }
     }
 
     /// Opens a place; the sequence that confirms it.

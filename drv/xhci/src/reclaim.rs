@@ -8,9 +8,9 @@ use crate::pages::Page;
 use crate::sideband::{Held, Pages, Placed, RINGS, RingPages, Sideband};
 use abi::TaskId;
 use addr::PAGE;
-use handles::Cancelled;
+use handles::{Cancelled, Handle};
 use iommu_api::{Access, GrantHandle, IommuError, Part, WindowHandle};
-use xhci_api::{Completed, PlacedRing, Placement, RevokeReason, SidebandHandle, XhciError};
+use xhci_api::{Completed, GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle, XhciError};
 
 /// The parts of a window that hold rings, in their order.
 const RING_PARTS: [Part; RINGS] = [Part::DataRing, Part::SyncRing];
@@ -36,7 +36,8 @@ impl Driver<'_> {
             event_grant: None,
             rings: [None; RINGS],
         };
-        let placed = self.place_all(&mut pages, wanted);
+        let gate = self.gate.next_opening(GateIndex::new(handle.raw().index));
+        let placed = self.place_all(&mut pages, wanted, gate);
         if placed.is_err() {
             self.take_back(&mut pages, None)?;
         }
@@ -51,6 +52,7 @@ impl Driver<'_> {
         &mut self,
         pages: &mut Pages,
         wanted: [Option<trb::Dci>; RINGS],
+        gate: GateOpening,
     ) -> Result<Placement, XhciError> {
         for (place, dci) in pages.rings.iter_mut().zip(wanted) {
             let Some(dci) = dci else { continue };
@@ -77,7 +79,7 @@ impl Driver<'_> {
             rings[n] = Some(PlacedRing { bus, grant });
         }
         let [data, sync] = rings;
-        Ok(Placement { event, data: data.ok_or(XhciError::NoEndpoints)?, sync })
+        Ok(Placement { event, data: data.ok_or(XhciError::NoEndpoints)?, sync, gate })
     }
 
     fn place_one(

@@ -61,12 +61,14 @@ impl Driver<'_> {
         }
     }
 
+    /// The running controller and one of its ports.
     pub(crate) fn port_of(&self, number: u8) -> Result<(Hw<'_>, PortId), XhciError> {
         let hw = self.running()?;
         let port = PortId::new(number).map_err(|_| XhciError::BadPort)?;
         if number > hw.regs.caps.ports { Err(XhciError::BadPort) } else { Ok((hw, port)) }
     }
 
+    /// Begins an operation and lets it go as far as it can.
     pub(crate) fn ticket(&mut self, owner: TaskId, kind: Kind) -> Answer<TicketHandle> {
         let ticket = self.begin(owner, kind)?;
         self.run();
@@ -161,6 +163,7 @@ impl Driver<'_> {
         Ok(len as u16)
     }
 
+    /// What a client has not been told yet, one piece.
     pub(crate) fn next_news(&mut self, client: Client) -> Event {
         let orphans = self.has_orphans();
         let news = &mut self.news[client as usize];
