@@ -6,18 +6,19 @@
 
 use crate::report::Leaks;
 use offload_broker_api::OffloadBroker;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use usb_audio_api::UsbAudio;
 use usb_core_api::UsbCore;
 use userlib::{sys_irq_control, sys_recv_notification, task_slot};
 use xhci_api::Xhci;
 
-task_slot!(IOMMU, iommu);
-task_slot!(XHCI, xhci);
-task_slot!(USB_CORE, usb_core);
-task_slot!(USB_AUDIO, usb_audio);
-task_slot!(OFFLOAD_BROKER, offload_broker);
+task_slot!(pub IOMMU, iommu);
+task_slot!(pub XHCI, xhci);
+task_slot!(pub USB_CORE, usb_core);
+task_slot!(pub USB_AUDIO, usb_audio);
+task_slot!(pub OFFLOAD_BROKER, offload_broker);
 
 /// Name of the auditor's task.
 pub const NAME: &str = "auditor";
@@ -31,6 +32,10 @@ pub const BELL_BIT: u32 = 1 << 0;
 pub const VOLUME_BELL: u16 = 143;
 /// Its notification bit for that.
 pub const VOLUME_BIT: u32 = 1 << 1;
+/// INTID of the bell that sends it on its errands.
+pub const ERRAND_BELL: u16 = 141;
+/// Its notification bit for that.
+pub const ERRAND_BIT: u32 = 1 << 2;
 
 /// What the servers said.
 #[derive(Copy, Clone, Debug, Default)]
@@ -63,20 +68,58 @@ impl Audit {
     }
 }
 
-/// Where the auditor leaves its findings; `None` while it has none.
-pub type Findings = Rc<Cell<Option<Audit>>>;
+/// Something that a scenario has the auditor do: its code runs in the task.
+pub type Errand = Box<dyn FnOnce()>;
+
+/// What passes between a scenario and the auditor.
+#[derive(Default)]
+pub struct Desk {
+    found: Cell<Option<Audit>>,
+    errands: RefCell<VecDeque<Errand>>,
+}
+
+impl Desk {
+    /// What was found last; `None` while nothing was.
+    #[must_use]
+    pub fn found(&self) -> Option<Audit> {
+        self.found.get()
+    }
+
+    /// Nothing was found any more.
+    pub fn forget(&self) {
+        self.found.set(None);
+    }
+
+    /// Adds an errand; [`ERRAND_BELL`] has it done.
+    pub fn send(&self, errand: Errand) {
+        self.errands.borrow_mut().push_back(errand);
+    }
+
+    fn next(&self) -> Option<Errand> {
+        self.errands.borrow_mut().pop_front()
+    }
+}
+
+/// The desk, which the scenario and the auditor share.
+pub type Findings = Rc<Desk>;
 
 /// Runs the auditor.
-pub fn main(findings: &Findings) -> ! {
-    sys_irq_control(BELL_BIT | VOLUME_BIT, true);
+pub fn main(desk: &Findings) -> ! {
+    let all = BELL_BIT | VOLUME_BIT | ERRAND_BIT;
+    sys_irq_control(all, true);
     loop {
-        let bits = sys_recv_notification(BELL_BIT | VOLUME_BIT);
+        let bits = sys_recv_notification(all);
         sys_irq_control(bits, true);
         if bits & BELL_BIT != 0 {
-            findings.set(ask());
+            desk.found.set(ask());
         }
         if bits & VOLUME_BIT != 0 {
             set_volume();
+        }
+        while bits & ERRAND_BIT != 0
+            && let Some(errand) = desk.next()
+        {
+            errand();
         }
     }
 }

@@ -36,9 +36,10 @@ pub struct Verdict {
     pub heard_exact: bool,
     /// Frames of the sound that the headset played right, from the first on.
     pub frames_played: u32,
-    /// Service intervals between first and last packet without one, plus gaps
-    /// in the headset.
-    pub gaps: u32,
+    /// Service intervals between first and last packet without one.
+    pub wire_gaps: u32,
+    /// Gaps in the headset.
+    pub heard_gaps: u32,
     /// Service intervals with more than one packet, or out of order.
     pub crowded: u32,
     /// Packets on the wire.
@@ -51,7 +52,13 @@ impl Verdict {
     /// Whether all is as it should be.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.wire_exact && self.heard_exact && self.gaps == 0 && self.crowded == 0
+        self.wire_exact && self.heard_exact && self.gaps() == 0 && self.crowded == 0
+    }
+
+    /// Gaps, of which one on the wire and what the headset made of it are one.
+    #[must_use]
+    pub fn gaps(&self) -> u32 {
+        self.wire_gaps.max(self.heard_gaps)
     }
 }
 
@@ -64,7 +71,7 @@ pub fn judge<'a>(
     wire: impl Iterator<Item = Packet<'a>>,
     heard: Heard<'_>,
 ) -> Verdict {
-    let mut verdict = Verdict { gaps: heard.gaps, ..Verdict::default() };
+    let mut verdict = Verdict { heard_gaps: heard.gaps, ..Verdict::default() };
     let mut at = 0;
     let mut previous: Option<u64> = None;
     let mut padding = false;
@@ -73,7 +80,7 @@ pub fn judge<'a>(
         if let Some(previous) = previous {
             match packet.interval.checked_sub(previous) {
                 None | Some(0) => verdict.crowded += 1,
-                Some(step) => verdict.gaps += (step - 1) as u32,
+                Some(step) => verdict.wire_gaps += (step - 1) as u32,
             }
         }
         previous = Some(packet.interval);
@@ -141,7 +148,7 @@ mod tests {
     fn a_missing_interval_is_a_gap_even_when_all_data_came() {
         let verdict = of(&[(7, 0..4), (9, 4..12)]);
         assert!(verdict.wire_exact && !verdict.is_right());
-        assert_eq!(verdict.gaps, 1);
+        assert_eq!(verdict.gaps(), 1);
     }
 
     #[test]

@@ -13,5 +13,6 @@ pub mod offer;
 pub mod piece;
 pub mod report;
 pub mod run;
+pub mod scene;
 pub mod sound;
 pub mod words;

@@ -72,8 +72,10 @@ pub struct Report {
     pub frames_played: u32,
     /// Packets on the wire.
     pub packets: u32,
-    /// Service intervals without a packet, and gaps in the headset.
+    /// Gaps on the wire or in the headset, whichever saw more.
     pub gaps: u32,
+    /// Service intervals with more than one packet, or out of order.
+    pub crowded: u32,
     /// Underruns that the driver of the stream saw.
     pub underruns: u32,
     /// Times that the application core woke between first and last packet.
@@ -118,6 +120,7 @@ impl Report {
             && !self.app_core_timer_while_streaming;
         self.bit_exact
             && self.gaps == 0
+            && self.crowded == 0
             && self.underruns == 0
             && self.iommu_faults == 0
             && self.model_violations == 0
@@ -134,12 +137,13 @@ impl Report {
 
     /// Takes over what the judge found.
     pub fn take_verdict(&mut self, verdict: &Verdict) {
-        self.wire_exact = verdict.wire_exact && verdict.crowded == 0;
+        self.wire_exact = verdict.wire_exact;
         self.heard_exact = verdict.heard_exact;
-        self.bit_exact = verdict.is_right() || (verdict.wire_exact && verdict.heard_exact);
+        self.bit_exact = verdict.wire_exact && verdict.heard_exact;
         self.frames_played = verdict.frames_played;
         self.packets = verdict.packets;
-        self.gaps = verdict.gaps + verdict.crowded;
+        self.gaps = verdict.gaps();
+        self.crowded = verdict.crowded;
     }
 }
 
@@ -215,6 +219,7 @@ fn rows(report: &Report) -> Vec<Row> {
             Some(report.frames_played == asked.frames),
         ),
         zero("gaps", u64::from(report.gaps)),
+        zero("crowded intervals", u64::from(report.crowded)),
         zero("underruns", u64::from(report.underruns)),
         row(
             "application core",
@@ -286,6 +291,7 @@ mod tests {
             frames_played: 240_000,
             packets: 5000,
             gaps: 0,
+            crowded: 0,
             underruns: 0,
             app_core_wakeups_while_streaming: 0,
             app_core_syscalls_while_streaming: 0,
@@ -307,9 +313,10 @@ mod tests {
     #[test]
     fn each_thing_that_can_be_wrong_makes_the_run_wrong() {
         assert!(good().is_right());
-        let wrongs: [fn(&mut Report); 12] = [
+        let wrongs: [fn(&mut Report); 13] = [
             |r| r.bit_exact = false,
             |r| r.gaps = 1,
+            |r| r.crowded = 1,
             |r| r.underruns = 1,
             |r| r.app_core_wakeups_while_streaming = 1,
             |r| r.app_core_syscalls_while_streaming = 1,

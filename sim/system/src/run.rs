@@ -1,24 +1,21 @@
 //! One run: a board, a headset, a sound; and what came of it.
 
-use crate::auditor::{self, Audit, Findings};
-use crate::board::{Board, Map, Parts, Script};
+use crate::auditor::{self, Audit};
+use crate::board::Board;
 use crate::image::Description;
 use crate::judge::{self, Heard, Packet};
 use crate::report::{Asked, Leaks, Report};
+use crate::scene::{Beginning, Deed, Outside, Port, Scene};
 use crate::sound::Sound;
-use addr::{PAGE, Phys};
 use dsp_abi::bell;
-use dsp_abi::media::{
-    ANSWER_PAGE, Answer, Command, MAGIC, PCM, Path as MediaPath, PlayerState, VERSION,
-};
-use fabric::{IntId, Layout, Owner, Rng, Time};
-use host::{Host, Outcome};
+use dsp_abi::media::{Answer, Path as MediaPath, PlayerState};
+use fabric::{IntId, Rng, Time};
+use host::Host;
 use std::io::Write;
 use std::time::Instant;
 use usb_model::headset::{Model, headset};
-use usb_model::{Pcap, Speed, UsbDevice, WireFault, WireFaultKind};
+use usb_model::{Pcap, Speed, WireFault, WireFaultKind};
 use xhc::{Personality, RootPort};
-use zerocopy::{FromZeros, IntoBytes};
 
 /// The headsets, by the name that a user gives.
 pub const DEVICES: [(&str, Model); 5] = [
@@ -53,6 +50,15 @@ pub enum Fault {
     VolumeChange,
     /// The DSP program is not run for this many milliseconds.
     StarveDsp(u32),
+}
+
+impl From<Path> for MediaPath {
+    fn from(path: Path) -> Self {
+        match path {
+            Path::Offload => Self::Offload,
+            Path::Player => Self::Player,
+        }
+    }
 }
 
 impl Fault {
@@ -98,44 +104,16 @@ pub struct Finished {
     pub heard: Vec<u8>,
 }
 
-/// A headset that came in and is heard of again after the run.
-const PORT_EVENT: u32 = 0;
-const BELL_EVENT: u32 = 1;
-const AUDIT_EVENT: u32 = 2;
-
 /// How long a stream may take to start, and to be taken down, in virtual time.
 const START_LIMIT: Time = Time::ms(4_000);
 /// Time after the end in which everything that is owed must be given back.
 const REST: Time = Time::ms(600);
 /// Chunks in which a run proceeds; between two the timers are looked at.
 const CHUNK: Time = Time::ms(250);
+/// Sequence of the one command.
+const COMMAND: u32 = 1;
 
-/// What happens by itself: the headset is plugged in, the bells ring.
-struct Play {
-    device: Option<Box<dyn UsbDevice>>,
-    port: RootPort,
-    plug_at: Time,
-    bell_at: Time,
-}
-
-impl Script for Play {
-    fn power_on(&mut self, parts: &mut Parts) {
-        parts.schedule(self.plug_at, PORT_EVENT);
-        parts.schedule(self.bell_at, BELL_EVENT);
-    }
-
-    fn wake(&mut self, parts: &mut Parts, token: u32) {
-        match token {
-            PORT_EVENT => {
-                let device = self.device.take().expect("plugged in once");
-                parts.plug(0, self.port, device);
-            }
-            BELL_EVENT => parts.fabric.raise(IntId(bell::PLAYER)),
-            AUDIT_EVENT => parts.fabric.raise(IntId(auditor::BELL)),
-            other => unreachable!("no event {other} was scheduled"),
-        }
-    }
-}
+type Machine = Host<Board<Outside>>;
 
 /// The model of that name.
 #[must_use]
@@ -151,16 +129,12 @@ pub fn model(name: &str) -> Option<(&'static str, Model)> {
 #[must_use]
 pub fn run(mut setup: Setup<'_>) -> Finished {
     let began = Instant::now();
-    let findings = Findings::default();
-    let (mut machine, port) = power_on(&mut setup, &findings);
-    let end = drive(&mut machine, &mut setup, &findings);
-    conclude(machine, port, &setup, &end, began)
+    let (mut scene, port) = power_on(&mut setup);
+    let end = drive(&mut scene, &mut setup);
+    conclude(scene.machine, port, &setup, &end, began)
 }
 
-type Machine = Host<Board<Play>>;
-
-fn power_on(setup: &mut Setup<'_>, findings: &Findings) -> (Machine, RootPort) {
-    let description = setup.description;
+fn power_on(setup: &mut Setup<'_>) -> (Scene, RootPort) {
     let mut rng = Rng::new(setup.seed ^ 0x5C3A_A410);
     let personality = match setup.device {
         "qemu" => Personality::qemu(),
@@ -170,104 +144,38 @@ fn power_on(setup: &mut Setup<'_>, findings: &Findings) -> (Machine, RootPort) {
         .usb2_port(rng.below(u32::from(personality.usb2_ports)) as u8)
         .expect("below the number of ports");
     let (_, model) = model(setup.device).expect("the caller looked it up");
-    let mut play = Play {
-        device: Some(headset(model, setup.seed)),
-        port,
-        plug_at: Time::us(u64::from(rng.range(0, 30_000))),
-        bell_at: Time::us(u64::from(rng.range(0, 30_000))),
-    };
+    let plug_at = Time::us(u64::from(rng.range(0, 30_000)));
+    let bell_at = Time::us(u64::from(rng.range(0, 30_000)));
     // One in four headsets is there before the power is.
-    let early = rng.one_in(4);
-    if early {
-        play.plug_at = Time::ZERO;
-    }
-
-    // RAM from the first pool to the last frame: what lies around it is nobody's.
-    let ram = description.app().pools.iter().map(|pool| pool.base).min().expect("there are pools");
-    let media = description.pool("media").base;
-    let end = media.plus(u64::from(PCM) + setup.sound.pcm.len() as u64);
-    let bytes = end.offset_from(ram).expect("the media pool lies above the others");
-    let layout = Layout { ram, ..Layout::virt(addr::pages(bytes) as u32) };
-    let map = Map {
-        msi_frame: description.registers("gicv2m").0,
-        smmu: description.registers("smmu"),
-        ecam: Phys(0x3F00_0000),
+    let plug_at = if rng.one_in(4) { Time::ZERO } else { plug_at };
+    let plug = Deed::Plug(Port { controller: 0, port }, headset(model, setup.seed));
+    let beginning = Beginning {
+        description: setup.description,
+        personality,
+        room: setup.sound.pcm.len(),
+        deeds: vec![(plug_at, plug), (bell_at, Deed::Ring(bell::PLAYER))],
+        seed: setup.seed,
     };
-    let places = description.places();
-    // Further controllers have nothing plugged in.
-    let others = (1..).map(|n| Personality::seeded(setup.seed + n));
-    let personalities =
-        std::iter::once(personality).chain(others).take(description.controllers()).collect();
-    let mut board = Board::new(layout, map, places, personalities, play, setup.seed);
-    lay_out(&mut board.parts, description);
-    load(&mut board.parts, description, setup);
-
     let packets = setup.sound.frames() as usize / 8;
-    let wire = board.parts.controllers[0].wire_mut();
-    wire.reserve(packets.min(1 << 20), setup.sound.pcm.len() + 4096);
-    if let Some(kind) = setup.fault.as_ref().and_then(|(fault, _)| fault.wire()) {
-        wire.inject(WireFault { kind, packet: 100 });
-    }
-    if let Some(sink) = setup.pcap.take() {
-        let pcap = Pcap::new(sink, 1).expect("the capture's header is written");
-        board.parts.controllers[0].wire_mut().capture(pcap);
-    }
-    if let Some(sink) = setup.trace.take() {
-        board.parts.fabric.trace.set_sink(sink);
-    }
-    board.power_on();
-    (Host::new(description.image(findings), board), port)
-}
-
-/// Tags the pools: who may reach them besides the cores.
-fn lay_out(parts: &mut Parts, description: &Description) {
-    for (name, owner) in [
-        ("dma_xhci", Owner::AnyStream),
-        ("dma_ring", Owner::AnyStream),
-        ("dma_media", Owner::AnyStream),
-        ("tables", Owner::Tables),
-    ] {
-        let pool = description.pool(name);
-        parts.give(pool.base, pool.pages, owner);
-    }
-    // What cores tell one another through memory is cleared before either runs;
-    // all else starts out as garbage.
-    for name in ["mailbox", "gate", "answers"] {
-        let pool = description.pool(name);
-        let zeros = vec![0; (pool.pages * PAGE) as usize];
-        parts.fabric.memory.load(pool.base, &zeros).expect("pools are RAM");
-    }
-    // The window page and the peer's tables are the cores' alone.
-    let tables = description.pool("tables");
-    let shared = 1 + u32::from(dsp_abi::control::PEER_TABLES_PAGES);
-    parts.give(tables.base, shared, Owner::Cores);
-}
-
-/// The loader's work: the command and its PCM.
-fn load(parts: &mut Parts, description: &Description, setup: &Setup<'_>) {
-    let media = description.pool("media").base;
-    let sound = setup.sound;
-    let mut command = Command {
-        magic: MAGIC,
-        version: VERSION,
-        sequence: 1,
-        path: match setup.path {
-            Path::Player => MediaPath::Player,
-            Path::Offload => MediaPath::Offload,
-        } as u32,
-        rate: sound.rate,
-        channels: u32::from(sound.channels),
-        sample_bytes: u32::from(sound.sample_bytes),
-        frames: sound.frames(),
-        buffer_us: 96_000,
-        checksum: 0,
-    };
-    command.checksum = command.expected_checksum();
-    let memory = &mut parts.fabric.memory;
-    memory.load(media, command.as_bytes()).expect("the media pool is RAM");
-    let answer = media.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE));
-    memory.load(answer, &[0; PAGE as usize]).expect("the media pool is RAM");
-    memory.load(media.plus(u64::from(PCM)), &sound.pcm).expect("the media pool is RAM");
+    let bytes = setup.sound.pcm.len() + 4096;
+    let fault = setup.fault.as_ref().and_then(|(fault, _)| fault.wire());
+    let (pcap, trace) = (setup.pcap.take(), setup.trace.take());
+    let mut scene = Scene::power_on(beginning, |parts| {
+        let wire = parts.controllers[0].wire_mut();
+        wire.reserve(packets.min(1 << 20), bytes);
+        if let Some(kind) = fault {
+            wire.inject(WireFault { kind, packet: 100 });
+        }
+        if let Some(sink) = pcap {
+            wire.capture(Pcap::new(sink, 1).expect("the capture's header is written"));
+        }
+        if let Some(sink) = trace {
+            parts.fabric.trace.set_sink(sink);
+        }
+    });
+    let sequence = scene.lay_down(setup.sound, setup.path.into());
+    assert_eq!(sequence, COMMAND, "the first command");
+    (scene, port)
 }
 
 /// Where the run stood when the player was done.
@@ -278,9 +186,7 @@ struct End {
     audit: Option<Audit>,
 }
 
-fn drive(machine: &mut Machine, setup: &mut Setup<'_>, findings: &Findings) -> End {
-    let answer_at =
-        setup.description.pool("media").base.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE));
+fn drive(scene: &mut Scene, setup: &mut Setup<'_>) -> End {
     let length = Time::us((setup.sound.seconds() * 1e6) as u64);
     let starve = match setup.fault {
         Some((Fault::StarveDsp(ms), _)) => Some(Time::ms(u64::from(ms))),
@@ -289,38 +195,30 @@ fn drive(machine: &mut Machine, setup: &mut Setup<'_>, findings: &Findings) -> E
     let limit = START_LIMIT + length + length + starve.unwrap_or(Time::ZERO);
     let mut end = End { answer: None, timers_at: Vec::new(), audit: None };
     let mut meddled = false;
-    let mut now = Time::ZERO;
-    while now < limit && end.answer.is_none() {
-        now += CHUNK;
-        let outcome = machine
-            .run_while(host::Time(now.0), |board| read_answer(&board.parts, answer_at).is_none());
-        check(outcome);
-        let board = machine.board();
-        end.answer = read_answer(&board.parts, answer_at);
-        let packets = board.packets();
-        drop(board);
+    while scene.now() < limit && end.answer.is_none() {
+        let before = scene.now();
+        end.answer = scene.wait(COMMAND, CHUNK);
+        let packets = scene.packets();
         if let Some(progress) = &mut setup.progress {
             progress(packets);
         }
         if packets > 0 && end.answer.is_none() {
-            if machine.any_timer_armed() {
+            if scene.machine.any_timer_armed() {
                 end.timers_at.push(packets);
             }
             if !meddled {
                 meddled = true;
-                meddle(machine, setup, starve);
+                meddle(&mut scene.machine, setup, starve);
             }
         }
-        if outcome == Outcome::Idle && end.answer.is_none() {
+        if scene.now() == before {
+            // Nothing can happen any more.
             break;
         }
     }
     // Whatever is owed is paid; then the servers are asked what they hold.
-    now = Time(machine.now().0) + REST;
-    check(machine.run_until(host::Time(now.0)));
-    machine.board_mut().parts.schedule(now, AUDIT_EVENT);
-    check(machine.run_until(host::Time((now + Time::ms(20)).0)));
-    end.audit = findings.get();
+    scene.run_for(REST);
+    end.audit = scene.audit();
     end
 }
 
@@ -339,22 +237,6 @@ fn meddle(machine: &mut Machine, setup: &Setup<'_>, starve: Option<Time>) {
         }
         _ => {}
     }
-}
-
-fn check(outcome: Outcome) {
-    match outcome {
-        Outcome::Time | Outcome::Condition | Outcome::Idle => {}
-        Outcome::Hang(_) | Outcome::KernelPanic(_) | Outcome::Reset => {
-            panic!("the simulated machine stopped: {outcome:?}")
-        }
-    }
-}
-
-fn read_answer(parts: &Parts, at: Phys) -> Option<Answer> {
-    let mut answer = Answer::new_zeroed();
-    parts.fabric.memory.peek(at, answer.as_mut_bytes()).expect("the media pool is RAM");
-    let over = [PlayerState::Done as u32, PlayerState::Failed as u32].contains(&answer.state);
-    (answer.sequence == 1 && over).then_some(answer)
 }
 
 fn conclude(
@@ -407,14 +289,17 @@ fn conclude(
         },
     );
     let underruns = end.answer.map_or(0, |answer| answer.underruns);
-    let refused = match end.answer {
+    let ended = board.parts.fabric.violations.fatal().map(|(at, violation)| {
+        format!("the run ended at {:.3} ms: {violation:?}", at.0 as f64 / 1e6)
+    });
+    let refused = ended.or_else(|| match end.answer {
         None => Some("the player never came to an end".to_owned()),
         Some(answer) if answer.state == PlayerState::Failed as u32 => {
             let server = names.get(answer.server as usize).map_or("?", String::as_str);
             Some(explain(server, answer.code))
         }
         Some(_) => None,
-    };
+    });
     let fabric = &board.parts.fabric;
     let wall = began.elapsed().as_secs_f64();
     let mut report = Report {
@@ -437,6 +322,7 @@ fn conclude(
         frames_played: 0,
         packets: 0,
         gaps: 0,
+        crowded: 0,
         underruns,
         app_core_wakeups_while_streaming: at_last.wakeups - at_first.wakeups,
         app_core_syscalls_while_streaming: at_last.syscalls - at_first.syscalls,

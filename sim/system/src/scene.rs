@@ -1,0 +1,408 @@
+//! A simulated machine that is driven step by step.
+//!
+//! A [`Scene`] is the board with the whole image on it, and hands to do what
+//! people and loaders do: plug headsets in and pull them, lay a command down and
+//! ring, kill a task, ask the servers what they hold. What is done has its exact
+//! point of virtual time, so a seed and a list of deeds name a run. `run` plays
+//! one sound with it; tests tell longer stories.
+
+use crate::auditor::{self, Audit, Desk, Findings};
+use crate::board::{Board, Map, Parts, Script};
+use crate::image::Description;
+use crate::judge::{self, Heard, Packet, Verdict};
+use crate::sound::Sound;
+use addr::{PAGE, Phys};
+use dsp_abi::bell;
+use dsp_abi::media::{ANSWER_PAGE, Answer, Command, MAGIC, PCM, Path, PlayerState, VERSION};
+use fabric::{IntId, Layout, Owner, Time};
+use host::{Host, Outcome};
+use std::cell::Cell;
+use std::rc::Rc;
+use usb_model::UsbDevice;
+use usb_model::headset::headset;
+use xhc::{Personality, RootPort};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// A root port of a controller.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The controller's number.
+    pub controller: usize,
+    /// Its port.
+    pub port: RootPort,
+}
+
+/// Something that is done to the machine from outside.
+pub enum Deed {
+    /// A device is plugged in.
+    Plug(Port, Box<dyn UsbDevice>),
+    /// What is plugged in there is pulled.
+    Unplug(Port),
+    /// An interrupt line is raised.
+    Ring(u16),
+}
+
+/// Does the deeds at their times.
+#[derive(Default)]
+pub struct Outside {
+    /// By token. What is done is gone.
+    deeds: Vec<Option<Deed>>,
+    /// What was planned before the machine was switched on.
+    planned: Vec<(Time, u32)>,
+    /// Devices that were pulled, in that order.
+    pulled: Vec<Box<dyn UsbDevice>>,
+}
+
+impl Outside {
+    fn plan(&mut self, deed: Deed) -> u32 {
+        self.deeds.push(Some(deed));
+        (self.deeds.len() - 1) as u32
+    }
+}
+
+impl Script for Outside {
+    fn power_on(&mut self, parts: &mut Parts) {
+        for (at, token) in self.planned.drain(..) {
+            parts.schedule(at, token);
+        }
+    }
+
+    fn wake(&mut self, parts: &mut Parts, token: u32) {
+        let deed = self.deeds[token as usize].take().expect("a deed is done once");
+        match deed {
+            Deed::Plug(Port { controller, port }, device) => parts.plug(controller, port, device),
+            Deed::Unplug(Port { controller, port }) => {
+                self.pulled.extend(parts.unplug(controller, port));
+            }
+            Deed::Ring(line) => parts.fabric.raise(IntId(line)),
+        }
+    }
+}
+
+/// What a scene begins with.
+pub struct Beginning {
+    /// The image.
+    pub description: &'static Description,
+    /// Controller 0; further ones are seeded.
+    pub personality: Personality,
+    /// Bytes of PCM that commands will need.
+    pub room: usize,
+    /// What happens by itself, from power-on.
+    pub deeds: Vec<(Time, Deed)>,
+    /// What decides all that a real machine leaves open.
+    pub seed: u64,
+}
+
+/// What a device had taken at some time; [`Scene::judge`] looks at what came
+/// after it.
+#[derive(Copy, Clone, Debug)]
+pub struct Mark {
+    at: Time,
+    packets: usize,
+    gaps: u64,
+    dropped: u64,
+}
+
+/// The machine.
+pub struct Scene {
+    /// The host, for whoever needs more than this.
+    pub machine: Host<Board<Outside>>,
+    description: &'static Description,
+    findings: Findings,
+    sequence: u32,
+}
+
+impl Scene {
+    /// Switches a machine on. `prepare` is shown the models before that.
+    #[must_use]
+    pub fn power_on(beginning: Beginning, prepare: impl FnOnce(&mut Parts)) -> Self {
+        let Beginning { description, personality, room, deeds, seed } = beginning;
+        // RAM from the first pool to the last frame: what lies around it is nobody's.
+        let pools = &description.app().pools;
+        let ram = pools.iter().map(|pool| pool.base).min().expect("there are pools");
+        let end = description.pool("media").base.plus(u64::from(PCM) + room as u64);
+        let bytes = end.offset_from(ram).expect("the media pool lies above the others");
+        let layout = Layout { ram, ..Layout::virt(addr::pages(bytes) as u32) };
+        let map = Map {
+            msi_frame: description.registers("gicv2m").0,
+            smmu: description.registers("smmu"),
+            ecam: Phys(0x3F00_0000),
+        };
+        let others = (1..).map(|n| Personality::seeded(seed + n));
+        let personalities =
+            std::iter::once(personality).chain(others).take(description.controllers()).collect();
+        let mut outside = Outside::default();
+        for (at, deed) in deeds {
+            let token = outside.plan(deed);
+            outside.planned.push((at, token));
+        }
+        let places = description.places();
+        let mut board = Board::new(layout, map, places, personalities, outside, seed);
+        lay_out(&mut board.parts, description);
+        let media = description.pool("media").base;
+        // No command yet, and no answer.
+        let zeros = [0; PCM as usize];
+        board.parts.fabric.memory.load(media, &zeros).expect("the media pool is RAM");
+        prepare(&mut board.parts);
+        board.power_on();
+        let findings = Findings::new(Desk::default());
+        let machine = Host::new(description.image(&findings), board);
+        Self { machine, description, findings, sequence: 0 }
+    }
+
+    /// Virtual time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time(self.machine.now().0)
+    }
+
+    /// Isochronous OUT packets that went over the wires so far.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.machine.board().packets()
+    }
+
+    /// Lets the machine run for `span`.
+    ///
+    /// # Panics
+    /// When it stops: a task that never waits, or a kernel that cannot go on.
+    pub fn run_for(&mut self, span: Time) {
+        let until = self.now() + span;
+        check(self.machine.run_while(host::Time(until.0), |board| unbroken(&board.parts)));
+    }
+
+    /// Lets the machine run while `go_on` says so, at most for `limit`; whether
+    /// it was that.
+    ///
+    /// # Panics
+    /// As [`Self::run_for`].
+    pub fn run_while(&mut self, limit: Time, mut go_on: impl FnMut(&Parts) -> bool) -> Outcome {
+        let until = self.now() + limit;
+        let outcome = self
+            .machine
+            .run_while(host::Time(until.0), |board| unbroken(&board.parts) && go_on(&board.parts));
+        check(outcome);
+        outcome
+    }
+
+    /// The violation that ended the run, and when: from then on time stands
+    /// still.
+    #[must_use]
+    pub fn ended(&self) -> Option<(Time, fabric::Violation)> {
+        self.machine.board().parts.fabric.violations.fatal()
+    }
+
+    /// Does something after `delay`.
+    pub fn after(&mut self, delay: Time, deed: Deed) {
+        let now = self.now();
+        let mut board = self.machine.board_mut();
+        let Board { parts, script, .. } = &mut *board;
+        let at = now.max(parts.fabric.now()) + delay;
+        let token = script.plan(deed);
+        parts.schedule(at, token);
+    }
+
+    /// Plugs a headset of that model in, now.
+    pub fn plug(&mut self, port: Port, model: usb_model::headset::Model, seed: u64) {
+        self.after(Time::ZERO, Deed::Plug(port, headset(model, seed)));
+    }
+
+    /// Pulls what is plugged in there, now.
+    pub fn unplug(&mut self, port: Port) {
+        self.after(Time::ZERO, Deed::Unplug(port));
+    }
+
+    /// Lays a command for `sound` down and rings the player; its sequence.
+    pub fn order(&mut self, sound: &Sound, path: Path) -> u32 {
+        let sequence = self.lay_down(sound, path);
+        self.after(Time::ZERO, Deed::Ring(bell::PLAYER));
+        sequence
+    }
+
+    /// Lays a command for `sound` down, and does not ring.
+    pub fn lay_down(&mut self, sound: &Sound, path: Path) -> u32 {
+        self.sequence += 1;
+        let command = command(sound, path, self.sequence);
+        let media = self.description.pool("media").base;
+        let memory = &mut self.machine.board_mut().parts.fabric.memory;
+        memory.load(media, command.as_bytes()).expect("the media pool is RAM");
+        memory.load(media.plus(u64::from(PCM)), &sound.pcm).expect("the scene has room for it");
+        self.sequence
+    }
+
+    /// The player's answer to a command, once it is over.
+    #[must_use]
+    pub fn answer(&self, sequence: u32) -> Option<Answer> {
+        let at = answer_at(self.description);
+        read_answer(&self.machine.board().parts, at, sequence)
+    }
+
+    /// Lets the machine run until the player has answered a command, at most
+    /// for `limit`.
+    ///
+    /// # Panics
+    /// As [`Self::run_for`].
+    pub fn wait(&mut self, sequence: u32, limit: Time) -> Option<Answer> {
+        let at = answer_at(self.description);
+        self.run_while(limit, |parts| read_answer(parts, at, sequence).is_none());
+        self.answer(sequence)
+    }
+
+    /// Kills a task: it faults, and the supervisor learns of it.
+    ///
+    /// # Panics
+    /// When the image has no such task.
+    pub fn kill(&mut self, task: &str) {
+        let index = self.machine.task_named(task);
+        self.machine.kill(index.unwrap_or_else(|| panic!("the image has no task {task}")));
+    }
+
+    /// Has the auditor's task do something, and waits for it: how a scenario
+    /// sends messages. `None` when it is not done within `limit`.
+    ///
+    /// # Panics
+    /// As [`Self::run_for`].
+    pub fn visit<T: 'static>(
+        &mut self,
+        limit: Time,
+        errand: impl FnOnce() -> T + 'static,
+    ) -> Option<T> {
+        let result = Rc::new(Cell::new(None));
+        let told = Rc::clone(&result);
+        self.findings.send(Box::new(move || told.set(Some(errand()))));
+        self.after(Time::ZERO, Deed::Ring(auditor::ERRAND_BELL));
+        let until = self.now() + limit;
+        let mut done = None;
+        check(self.machine.run_while(host::Time(until.0), |board| {
+            done = result.take();
+            unbroken(&board.parts) && done.is_none()
+        }));
+        done
+    }
+
+    /// What the servers say they hold; `None` when one of them is down.
+    ///
+    /// # Panics
+    /// As [`Self::run_for`].
+    pub fn audit(&mut self) -> Option<Audit> {
+        self.findings.forget();
+        self.after(Time::ZERO, Deed::Ring(auditor::BELL));
+        self.run_for(Time::ms(20));
+        self.findings.found()
+    }
+
+    /// The devices that were pulled since this was last asked.
+    pub fn pulled(&mut self) -> Vec<Box<dyn UsbDevice>> {
+        std::mem::take(&mut self.machine.board_mut().script.pulled)
+    }
+
+    /// Where a headset is in its music.
+    #[must_use]
+    pub fn mark(&mut self, port: Port) -> Mark {
+        let mut board = self.machine.board_mut();
+        let at = board.parts.fabric.now();
+        let controller = &mut board.parts.controllers[port.controller];
+        let packets = controller.wire().log().packets().len();
+        let heard = controller.device(port.port).and_then(|device| device.heard());
+        let gaps = heard.map_or(0, |heard| heard.gaps);
+        let dropped = heard.map_or(0, |heard| heard.overflows + heard.ignored_packets);
+        Mark { at, packets, gaps, dropped }
+    }
+
+    /// Judges what the headset at `port` got since `mark` against `sound`, as
+    /// one stream.
+    #[must_use]
+    pub fn judge(&mut self, port: Port, mark: Mark, sound: &Sound) -> Verdict {
+        let mut board = self.machine.board_mut();
+        let controller = &mut board.parts.controllers[port.controller];
+        let Some(device) = controller.device(port.port) else {
+            return Verdict::default();
+        };
+        let address = device.address();
+        let heard = device.heard().cloned().unwrap_or_default();
+        let stream = (0..heard.streams().len())
+            .filter_map(|n| heard.stream(n))
+            .find(|(stream, _)| stream.first.is_some_and(|first| first >= mark.at));
+        let played = stream.map(|(_, pcm)| pcm.to_vec()).unwrap_or_default();
+        let log = controller.wire().log();
+        let packets =
+            || log.packets()[mark.packets..].iter().filter(|packet| packet.device == address);
+        let first = packets().next().map_or(0, |packet| packet.at.0);
+        let cadence =
+            packets().nth(1).map_or(8, |second| if (second.at.0 - first) % 8 == 0 { 8 } else { 1 });
+        let wire = packets()
+            .map(|packet| Packet { interval: packet.at.0 / cadence, data: log.data(packet) });
+        let dropped = heard.overflows + heard.ignored_packets - mark.dropped;
+        let heard =
+            Heard { pcm: &played, gaps: (heard.gaps - mark.gaps) as u32, dropped: dropped as u32 };
+        judge::judge(&sound.pcm, sound.frame_bytes(), wire, heard)
+    }
+}
+
+/// Whether nothing happened yet after which nothing can be believed.
+fn unbroken(parts: &Parts) -> bool {
+    parts.fabric.violations.fatal().is_none()
+}
+
+/// Tags the pools: who may reach them besides the cores. Until a task hands a
+/// page out it is nobody's.
+fn lay_out(parts: &mut Parts, description: &Description) {
+    for (pool, stream) in description.dma_pools() {
+        let owner = stream.map_or(Owner::AnyStream, Owner::Stream);
+        parts.manage(pool.base, pool.pages, owner);
+    }
+    // What cores tell one another through memory is cleared before either runs;
+    // all else starts out as garbage.
+    for name in ["mailbox", "gate", "answers"] {
+        let pool = description.pool(name);
+        let zeros = vec![0; (pool.pages * PAGE) as usize];
+        parts.fabric.memory.load(pool.base, &zeros).expect("pools are RAM");
+    }
+    // The window page and the peer's tables are the cores' alone, and always in
+    // use.
+    let tables = description.pool("tables");
+    let shared = 1 + u32::from(dsp_abi::control::PEER_TABLES_PAGES);
+    let rest = tables.base.plus(u64::from(shared) * u64::from(PAGE));
+    parts.manage(rest, tables.pages - shared, Owner::Tables);
+}
+
+/// The command that has `sound` played.
+fn command(sound: &Sound, path: Path, sequence: u32) -> Command {
+    let mut command = Command {
+        magic: MAGIC,
+        version: VERSION,
+        sequence,
+        path: path as u32,
+        rate: sound.rate,
+        channels: u32::from(sound.channels),
+        sample_bytes: u32::from(sound.sample_bytes),
+        frames: sound.frames(),
+        buffer_us: 96_000,
+        checksum: 0,
+    };
+    command.checksum = command.expected_checksum();
+    command
+}
+
+/// Where the player answers.
+fn answer_at(description: &Description) -> Phys {
+    description.pool("media").base.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE))
+}
+
+fn read_answer(parts: &Parts, at: Phys, sequence: u32) -> Option<Answer> {
+    let mut answer = Answer::new_zeroed();
+    parts.fabric.memory.peek(at, answer.as_mut_bytes()).expect("the media pool is RAM");
+    let over = [PlayerState::Done as u32, PlayerState::Failed as u32].contains(&answer.state);
+    (answer.sequence == sequence && over).then_some(answer)
+}
+
+/// # Panics
+/// When the machine stopped.
+pub(crate) fn check(outcome: Outcome) {
+    match outcome {
+        Outcome::Time | Outcome::Condition | Outcome::Idle => {}
+        Outcome::Hang(_) | Outcome::KernelPanic(_) | Outcome::Reset => {
+            panic!("the simulated machine stopped: {outcome:?}")
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Stories of the whole system: what users do, and what befalls them.
+//!
+//! Each is told over several seeds, so over several controllers, headsets,
+//! memory orders and interleavings of the cores. Each ends with a sound that
+//! plays bit for bit and with everything given back.
+
+mod repeat;
+mod unplug;
+mod world;

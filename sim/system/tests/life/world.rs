@@ -1,0 +1,175 @@
+//! What the stories share: a machine, a headset, what must be so at rest.
+
+use dsp_abi::media::{Answer, Path, PlayerState};
+use fabric::Time;
+use std::sync::OnceLock;
+use system::image::Description;
+use system::piece::piece;
+use system::report::Leaks;
+use system::scene::{Beginning, Port, Scene};
+use system::sound::Sound;
+use usb_model::Speed;
+use usb_model::headset::Model;
+use xhc::Personality;
+
+/// How long anything may take.
+pub(crate) const LIMIT: Time = Time::ms(4_000);
+/// Time in which everything that is owed must be given back.
+pub(crate) const REST: Time = Time::ms(600);
+
+/// The headsets that the stories are told with.
+pub(crate) const MODELS: [Model; 3] =
+    [Model::Sync, Model::Async(Speed::Full), Model::Async(Speed::High)];
+
+/// The project's image.
+pub(crate) fn image() -> &'static Description {
+    static IMAGE: OnceLock<&'static Description> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../app.toml");
+        Description::load(path.as_ref()).expect("the image keeps every rule")
+    })
+}
+
+/// A machine, and one port of it.
+pub(crate) struct World {
+    pub(crate) scene: Scene,
+    pub(crate) port: Port,
+    pub(crate) seed: u64,
+}
+
+impl World {
+    /// The machine of that seed, with nothing plugged in.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self::with(Personality::seeded(seed), seed)
+    }
+
+    /// A machine with that controller.
+    pub(crate) fn with(personality: Personality, seed: u64) -> Self {
+        let first = personality.usb2_port(0).expect("every controller has one");
+        let beginning = Beginning {
+            description: image(),
+            personality,
+            room: sound(4_000).pcm.len(),
+            deeds: Vec::new(),
+            seed,
+        };
+        let scene = Scene::power_on(beginning, |_| {});
+        Self { scene, port: Port { controller: 0, port: first }, seed }
+    }
+
+    /// The machine of that seed with a headset at its port.
+    pub(crate) fn with_headset(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.plug();
+        world
+    }
+
+    /// Plugs the seed's headset in.
+    pub(crate) fn plug(&mut self) {
+        let model = MODELS[(self.seed % MODELS.len() as u64) as usize];
+        self.scene.plug(self.port, model, self.seed);
+    }
+
+    /// Begins a sound and lets it play for `ms` milliseconds from its first
+    /// packet on; the command's sequence.
+    pub(crate) fn begin(&mut self, sound: &Sound, path: Path, ms: u64) -> u32 {
+        let before = self.scene.packets();
+        let sequence = self.scene.order(sound, path);
+        let mut last = 0;
+        self.scene.run_while(LIMIT, |parts| {
+            last = parts.controllers[0].wire().log().packets().len() as u64;
+            last == before
+        });
+        assert!(
+            last > before,
+            "seed {}: the stream began: {:?}",
+            self.seed,
+            self.scene.answer(sequence)
+        );
+        self.scene.run_for(Time::ms(ms));
+        sequence
+    }
+
+    /// Plays a sound from its beginning to its end and asserts that the headset
+    /// got it bit for bit.
+    #[track_caller]
+    pub(crate) fn play(&mut self, sound: &Sound, path: Path, why: &str) {
+        let mark = self.scene.mark(self.port);
+        let sequence = self.scene.order(sound, path);
+        let answer = self.scene.wait(sequence, LIMIT);
+        self.assert_exact(mark, sound, answer, why);
+    }
+
+    /// Asserts that a command was carried out and the headset got the sound bit
+    /// for bit.
+    #[track_caller]
+    pub(crate) fn assert_exact(
+        &mut self,
+        mark: system::scene::Mark,
+        sound: &Sound,
+        answer: Option<Answer>,
+        why: &str,
+    ) {
+        let seed = self.seed;
+        let answer = answer.unwrap_or_else(|| panic!("seed {seed}, {why}: no answer"));
+        assert_eq!(answer.state, PlayerState::Done as u32, "seed {seed}, {why}: {answer:?}");
+        // The headset is behind the wire by what its buffer holds.
+        self.scene.run_for(REST);
+        let verdict = self.scene.judge(self.port, mark, sound);
+        assert!(verdict.is_right(), "seed {seed}, {why}: {verdict:?}");
+        assert_eq!(answer.underruns, 0, "seed {seed}, {why}");
+    }
+
+    /// The answer of a command that is expected to fail: who refused, and the
+    /// code.
+    #[track_caller]
+    pub(crate) fn failure(&mut self, sequence: u32, limit: Time) -> (&'static str, u32) {
+        let seed = self.seed;
+        let answer = self.scene.wait(sequence, limit);
+        let answer = answer.unwrap_or_else(|| panic!("seed {seed}: the player is told nothing"));
+        assert_eq!(answer.state, PlayerState::Failed as u32, "seed {seed}: {answer:?}");
+        let server = &image().app().tasks[answer.server as usize];
+        (&server.name, answer.code)
+    }
+
+    /// Asserts that everything was given back, and that nobody did anything that
+    /// no hardware stands for.
+    #[track_caller]
+    pub(crate) fn assert_at_rest(&mut self, why: &str) {
+        self.scene.run_for(REST);
+        let seed = self.seed;
+        let audit = self.scene.audit();
+        let audit = audit.unwrap_or_else(|| panic!("seed {seed}, {why}: a server is down"));
+        assert_eq!(audit.leaks(), Leaks::default(), "seed {seed}, {why}: {audit:?}");
+        let broker = audit.broker;
+        assert_eq!(broker.sessions, 0, "seed {seed}, {why}: {broker:?}");
+        assert_eq!(broker.begun, broker.ended, "seed {seed}, {why}: {broker:?}");
+        assert_eq!(broker.double_releases, 0, "seed {seed}, {why}");
+        self.assert_clean(why);
+    }
+
+    /// Asserts that no model complains, no task faulted and the SMMU recorded
+    /// nothing.
+    #[track_caller]
+    pub(crate) fn assert_clean(&mut self, why: &str) {
+        let seed = self.seed;
+        let board = self.scene.machine.board();
+        let fabric = &board.parts.fabric;
+        let violations = fabric.violations.kept();
+        assert_eq!(fabric.violations.total(), 0, "seed {seed}, {why}: {violations:?}");
+        assert_eq!(fabric.smmu.faults(), 0, "seed {seed}, {why}");
+    }
+
+    /// Asserts that no task of the image died by itself.
+    #[track_caller]
+    pub(crate) fn assert_nobody_died(&self, why: &str) {
+        let stats = self.scene.machine.stats();
+        let faults: Vec<_> = stats.tasks.iter().map(|task| task.faults).collect();
+        assert!(faults.iter().all(|&faults| faults == 0), "seed {}, {why}: {faults:?}", self.seed);
+    }
+}
+
+/// `ms` milliseconds of music.
+pub(crate) fn sound(ms: u32) -> Sound {
+    piece(48_000, 48 * ms)
+}
