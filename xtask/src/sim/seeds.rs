@@ -114,6 +114,7 @@ fn show(tally: &Tally, seeds: u64, seconds: f64, json: bool) {
 fn wrong_in(report: &Report) -> String {
     let counts = [
         ("gaps", u64::from(report.gaps)),
+        ("crowded intervals", u64::from(report.crowded)),
         ("underruns", u64::from(report.underruns)),
         ("SMMU faults", report.iommu_faults),
         ("model violations", report.model_violations),
