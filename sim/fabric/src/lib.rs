@@ -29,7 +29,7 @@ pub use time::Time;
 pub use trace::{Record, Trace};
 pub use violations::{UsbWait, Violation, Violations};
 
-use addr::{Bus, PAGE, Phys};
+use addr::{Bus, PAGE, Peer, Phys};
 
 /// Who is behind a DMA access: a PCI requester id, as the SMMU sees it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,6 +42,11 @@ pub struct Blocked {
     /// The bytes before this one did pass.
     pub at: Bus,
 }
+
+/// One time that a page was in use: what is between being handed out and being
+/// taken back.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct PageLife(u32);
 
 /// Where things stand on the simulated board.
 #[derive(Copy, Clone, Debug)]
@@ -213,11 +218,23 @@ impl Fabric {
     }
 
     /// The DSP's program comes to see the page at `at`: if it is of those that
-    /// are handed out, all that was in it before must be gone.
-    pub fn shown_to_peer(&mut self, at: Phys) {
+    /// are handed out, all that was in it before must be gone. What this gives
+    /// goes into [`Self::reached_by_peer`] for as long as the monitor keeps the
+    /// translation.
+    pub fn shown_to_peer(&mut self, at: Phys) -> PageLife {
         if !self.memory.is_scrubbed(at) {
             let page = Phys(at.0 & !u64::from(PAGE - 1));
             self.violation(Violation::PeerSawOldData { page });
+        }
+        PageLife(self.memory.life(at))
+    }
+
+    /// The program reaches what it sees at `peer` through a translation to the
+    /// page at `at`, as it was when it was `shown`.
+    pub fn reached_by_peer(&mut self, peer: Peer, at: Phys, shown: PageLife) {
+        if self.memory.life(at) != shown.0 {
+            let page = Phys(at.0 & !u64::from(PAGE - 1));
+            self.violation(Violation::PeerStale { at: peer, page });
         }
     }
 

@@ -97,6 +97,8 @@ pub struct Memory {
     base: Phys,
     ram: Vec<u8>,
     owners: Vec<Owner>,
+    /// Per page, how often it was handed out.
+    lives: Vec<u32>,
     /// Per page, a bit for each line that was zeroed since the page was handed
     /// out. Pages that never were count as zeroed.
     scrubbed: Vec<u64>,
@@ -130,6 +132,7 @@ impl Memory {
             base,
             ram: vec![GARBAGE; pages as usize * PAGE as usize],
             owners: vec![Owner::Cores; pages as usize],
+            lives: vec![0; pages as usize],
             scrubbed: vec![u64::MAX; pages as usize],
             stale: vec![0; pages as usize],
             reused: None,
@@ -179,6 +182,12 @@ impl Memory {
         self.give(first, count, owner);
         let page = self.place(first, 1).expect("pages outside RAM") / PAGE as usize;
         self.scrubbed[page..][..count as usize].fill(0);
+        self.lives[page..][..count as usize].iter_mut().for_each(|life| *life += 1);
+    }
+
+    /// How often the page at `at` was handed out.
+    pub(crate) fn life(&self, at: Phys) -> u32 {
+        self.place(at, 1).map_or(0, |start| self.lives[start / PAGE as usize])
     }
 
     /// Whether all of the page at `at` was zeroed since it was handed out, if it

@@ -313,15 +313,14 @@ violations! {
 
     // DSP core.
 
-    /// The program reached outside its address space.
-    PeerFault {
-        /// Where.
-        at: addr::Peer,
-    }
-    /// The monitor used a translation after it said that it has forgotten it.
+    /// The program reached a page through a translation from before the page
+    /// was handed out anew: it was given back although the monitor still had
+    /// the translation.
     PeerStale {
-        /// Where.
+        /// Where the program sees it.
         at: addr::Peer,
+        /// The page.
+        page: Phys,
     }
 }
 
@@ -358,6 +357,7 @@ impl Violation {
                 | Self::DmaToForeignPage { .. }
                 | Self::DmaToNothing { .. }
                 | Self::CoreTouchedFreedPage { .. }
+                | Self::PeerStale { .. }
         )
     }
 }

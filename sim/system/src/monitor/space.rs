@@ -4,7 +4,7 @@
 use addr::{PAGE, Peer, Phys};
 use dsp_abi::control::PEER_TABLES_PAGE;
 use dsp_abi::monitor::{MAIL_OUT, MEDIA, PEER_END};
-use fabric::{Core, Fabric};
+use fabric::{Core, Fabric, PageLife};
 use host::BusError;
 
 /// Pages of the peer's space that `iommu` maps.
@@ -16,7 +16,7 @@ pub(super) struct Space {
     tables: Phys,
     media: (Phys, u64),
     /// Second-level descriptors as they were when they were first used.
-    tlb: Vec<Option<u32>>,
+    tlb: Vec<Option<(u32, PageLife)>>,
     own: [u8; PAGE as usize],
 }
 
@@ -137,7 +137,10 @@ impl Space {
         let page = (at.0 / u64::from(PAGE)) as usize;
         let cached = *self.tlb.get(page)?;
         let entry = match cached {
-            Some(entry) => entry,
+            Some((entry, shown)) => {
+                fabric.reached_by_peer(at, base(entry), shown);
+                entry
+            }
             None => {
                 let tables = self.tables.plus(u64::from(PEER_TABLES_PAGE) * u64::from(PAGE));
                 let mut word = [0; 4];
@@ -145,8 +148,7 @@ impl Space {
                 fabric.core_read(Core::Dsp, at, &mut word).expect("the peer's tables are RAM");
                 let entry = u32::from_le_bytes(word);
                 if entry & 2 != 0 {
-                    self.tlb[page] = Some(entry);
-                    fabric.shown_to_peer(Phys(u64::from(entry & !(PAGE - 1))));
+                    self.tlb[page] = Some((entry, fabric.shown_to_peer(base(entry))));
                 }
                 entry
             }
@@ -157,7 +159,71 @@ impl Space {
             0b010 | 0b111 => !write,
             _ => false,
         };
-        let base = u64::from(entry & !(PAGE - 1));
-        (entry & 2 != 0 && allowed).then(|| Phys(base | (at.0 % u64::from(PAGE))))
+        (entry & 2 != 0 && allowed).then(|| base(entry).plus(at.0 % u64::from(PAGE)))
+    }
+}
+
+/// The page that a descriptor leads to.
+const fn base(entry: u32) -> Phys {
+    Phys((entry & !(PAGE - 1)) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Space;
+    use addr::{Peer, Phys};
+    use dsp_abi::control::PEER_TABLES_PAGE;
+    use fabric::{Core, Fabric, Layout, Owner};
+
+    const RAM: Phys = Phys(0x4000_0000);
+    const PAGE: Phys = Phys(0x4000_F000);
+    const AT: Peer = Peer(0x3000);
+
+    /// A space whose one page, zeroed if that is wanted, has been handed out.
+    fn shown(zeroed: bool) -> (Fabric, Space) {
+        let mut fabric = Fabric::new(Layout::virt(16), 1);
+        fabric.hand_out(PAGE, 1, Owner::AnyStream);
+        if zeroed {
+            fabric.core_write(Core::App, PAGE, &[0; 4096]).unwrap();
+        }
+        // AP = 0b011, normal memory: the program reads and writes.
+        let entry = PAGE.0 as u32 | 3 << 4 | 2;
+        let place = RAM.plus(u64::from(PEER_TABLES_PAGE) * 4096 + 3 * 4);
+        fabric.core_write(Core::App, place, &entry.to_le_bytes()).unwrap();
+        fabric.barrier(Core::App);
+        (fabric, Space::new(RAM, (PAGE, 0)))
+    }
+
+    #[test]
+    fn the_program_is_shown_zeroed_pages_only() {
+        for (zeroed, seen) in [(true, 0), (false, 1)] {
+            let (mut fabric, mut space) = shown(zeroed);
+            space.read(&mut fabric, AT, &mut [0; 4]).unwrap();
+            space.write(&mut fabric, AT, &[7; 4]).unwrap();
+            space.read(&mut fabric, AT, &mut [0; 4]).unwrap();
+            assert_eq!(fabric.violations.count("PeerSawOldData"), seen);
+            assert_eq!(fabric.violations.total(), u64::from(seen));
+        }
+    }
+
+    #[test]
+    fn a_page_that_was_freed_and_used_again_under_a_kept_translation_ends_the_run() {
+        let (mut fabric, mut space) = shown(true);
+        space.read(&mut fabric, AT, &mut [0; 4]).unwrap();
+        fabric.take_back(Core::App, PAGE, 1);
+        fabric.hand_out(PAGE, 1, Owner::AnyStream);
+        space.read(&mut fabric, AT, &mut [0; 4]).unwrap();
+        assert_eq!(fabric.violations.count("PeerStale"), 1);
+        assert!(fabric.violations.fatal().is_some());
+        // Forgotten in time it would have been the page's new owner's.
+        let (mut fabric, mut space) = shown(true);
+        space.read(&mut fabric, AT, &mut [0; 4]).unwrap();
+        fabric.take_back(Core::App, PAGE, 1);
+        space.forget_translations();
+        fabric.hand_out(PAGE, 1, Owner::AnyStream);
+        fabric.core_write(Core::App, PAGE, &[0; 4096]).unwrap();
+        fabric.barrier(Core::App);
+        space.read(&mut fabric, AT, &mut [0; 4]).unwrap();
+        assert_eq!(fabric.violations.total(), 0);
     }
 }
