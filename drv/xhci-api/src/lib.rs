@@ -186,6 +186,18 @@ pub struct PlacedRing {
     pub grant: GrantHandle,
 }
 
+/// An entry of the controller's gate page, and the opening of it that arming
+/// makes: what the monitor says about the session names both
+/// (`dsp_abi::control::Notice`).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+pub struct GateOpening {
+    /// Index of the entry.
+    pub entry: u8,
+    /// Its generation once the sideband is armed. Each further arming of the
+    /// same placement counts one up.
+    pub generation: u32,
+}
+
 /// Where `place` put things.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
 pub struct Placement {
@@ -195,6 +207,8 @@ pub struct Placement {
     pub data: PlacedRing,
     /// The sync endpoint's ring.
     pub sync: Option<PlacedRing>,
+    /// How the monitor will call the session.
+    pub gate: GateOpening,
 }
 
 /// How a host-path isochronous endpoint is doing. Counts wrap.

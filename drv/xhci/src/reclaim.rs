@@ -3,6 +3,7 @@
 use crate::death::Cause;
 use crate::driver::{Client, Driver, handle_error};
 use crate::engine::Begin;
+use crate::gate::GateIndex;
 use crate::op::{Kind, Op, Wait};
 use crate::pages::Page;
 use crate::sideband::{Held, Pages, Placed, RINGS, RingPages, Sideband};
@@ -10,7 +11,9 @@ use abi::TaskId;
 use addr::PAGE;
 use handles::{Cancelled, Handle};
 use iommu_api::{Access, GrantHandle, IommuError, Part, WindowHandle};
-use xhci_api::{Completed, GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle, XhciError};
+use xhci_api::{
+    Completed, GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle, XhciError,
+};
 
 /// The parts of a window that hold rings, in their order.
 const RING_PARTS: [Part; RINGS] = [Part::DataRing, Part::SyncRing];

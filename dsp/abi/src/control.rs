@@ -132,6 +132,20 @@ pub enum NoticeKind {
     Restarted = 3,
 }
 
+impl TryFrom<u32> for NoticeKind {
+    type Error = ();
+
+    fn try_from(word: u32) -> Result<Self, ()> {
+        Ok(match word {
+            0 => Self::None,
+            1 => Self::Stalled,
+            2 => Self::Refused,
+            3 => Self::Restarted,
+            _ => return Err(()),
+        })
+    }
+}
+
 /// What the monitor says about one session.
 #[derive(
     Copy, Clone, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,

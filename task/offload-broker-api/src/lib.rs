@@ -68,6 +68,8 @@ pub enum RouteEnding {
     DspBusy,
     /// The DSP went away.
     DspGone,
+    /// The DSP tried something that its gate refuses, and lost the session.
+    Misbehaved,
 }
 
 /// The phases of a session (R10).
@@ -119,6 +121,10 @@ pub struct Status {
     pub refused: u32,
     /// Votes that someone tried to release twice: always 0, or a defect.
     pub double_releases: u32,
+    /// Sessions taken because the DSP tried what its gate refuses.
+    pub misbehaved: u32,
+    /// Times that the DSP let a session stall for a whole watch period.
+    pub stalls: u32,
     /// Whether the QMI service is announced.
     pub announced: bool,
 }

@@ -113,6 +113,20 @@ impl Backend {
         })
     }
 
+    /// The stream was taken from the DSP: its routes are over, whatever the DSP
+    /// says of them later; who is to be told.
+    pub fn end_stream(&mut self, token: Token, why: RouteEnding) -> impl Iterator<Item = TaskId> {
+        let of_stream = move |route: &Route| route.token == token && !route.is_over();
+        self.routes.retain(|_, _, route| !(route.orphan && of_stream(route)));
+        self.routes.iter_mut().filter_map(move |(_, owner, route)| {
+            let ends = of_stream(route);
+            if ends {
+                route.state = RouteState::Ended { why, frames: 0 };
+            }
+            ends.then_some(owner)
+        })
+    }
+
     /// Where a route for `request` would go: the last playback stream of the
     /// device that was plugged last (S5, S7), if the backend can do it (S8).
     ///

@@ -10,6 +10,7 @@
 //! ends in `teardown`, what the peer reads in `response`.
 
 mod losses;
+mod notices;
 mod progress;
 mod requests;
 
@@ -94,6 +95,8 @@ pub struct Broker {
     ended: u32,
     refused: u32,
     last_refusal: Option<Refusal>,
+    misbehaved: u32,
+    stalls: u32,
 }
 
 impl Broker {
@@ -116,6 +119,8 @@ impl Broker {
             ended: 0,
             refused: 0,
             last_refusal: None,
+            misbehaved: 0,
+            stalls: 0,
         }
     }
 
@@ -139,6 +144,8 @@ impl Broker {
             ended: self.ended,
             refused: self.refused,
             double_releases: self.votes.double_releases(),
+            misbehaved: self.misbehaved,
+            stalls: self.stalls,
             announced: false,
         }
     }
@@ -239,6 +246,9 @@ impl Broker {
             Input::Answer(ask, result) => self.answer(now, ask, result),
             Input::Revoked(sideband, _) => self.revoke_sideband(now, sideband),
             Input::WindowFault(window) => self.revoke_window(now, window),
+            Input::Notice { controller, opening, trouble } => {
+                self.notice(now, controller, opening, trouble);
+            }
             Input::NodeGone(node) => {
                 for owner in self.backend.node_gone(node) {
                     push(&mut self.effects, Effect::Hint(owner));

@@ -13,7 +13,7 @@ use iommu_api::{Access, GrantHandle, Part, WindowHandle};
 use qmi::{StreamIndication, StreamRequest, StreamResponse, Txn};
 use usb_audio_api::{CardInfo, StreamDescription, StreamFormat, StreamHandle, StreamId};
 use usb_core_api::{DeviceHandle, DeviceInfo};
-use xhci_api::{Placement, RevokeReason, SidebandHandle, SlotHandle};
+use xhci_api::{GateOpening, Placement, RevokeReason, SidebandHandle, SlotHandle};
 
 use crate::buffers::Pages;
 use crate::refusal::Failure;
@@ -127,6 +127,17 @@ pub enum Server {
     UsbAudio,
 }
 
+/// What the monitor says about a session.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The DSP did nothing for a whole watch period. It may come back.
+    Stalled,
+    /// The DSP tried what the gate refuses; with the gate's code.
+    Refused(u32),
+    /// The DSP's program died, and knows of nothing any more.
+    Restarted,
+}
+
 /// What happened.
 #[derive(Copy, Clone, Debug)]
 pub enum Input {
@@ -149,6 +160,15 @@ pub enum Input {
     Revoked(SidebandHandle, RevokeReason),
     /// The controller touched what it may not, in or behind a session's window.
     WindowFault(WindowHandle),
+    /// The monitor says something about a session of a controller.
+    Notice {
+        /// Which controller.
+        controller: u8,
+        /// Which opening of which entry of its gate.
+        opening: GateOpening,
+        /// What.
+        trouble: Trouble,
+    },
     /// The peer's node is gone, or began anew (B18).
     NodeGone(u32),
     /// A port of the peer is gone (B19).

@@ -99,6 +99,9 @@ pub enum Refusal {
     ServerDied = 34,
     /// A server found the broker breaking its rules: a defect of the broker.
     BrokerDefect = 35,
+    /// The gate refused something that was tried with the stream before it was
+    /// granted: mend the client.
+    Misbehaved = 36,
 }
 
 /// Negative Linux error numbers, as they travel in `internal_status`.
@@ -152,6 +155,7 @@ impl Refusal {
             | Self::EndpointBusy
             | Self::CaptureUnsupported
             | Self::Revoked
+            | Self::Misbehaved
             | Self::ControllerFailed
             | Self::ServerDied
             | Self::BrokerDefect => ENODEV,

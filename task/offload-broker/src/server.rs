@@ -9,7 +9,7 @@ mod mail;
 mod news;
 mod operations;
 
-use dsp_abi::control::{AnswerPage, Notice};
+use dsp_abi::control::{AnswerPage, Notice, NoticeKind};
 use dsp_abi::{SESSIONS, port};
 use dsp_link_api::{Address, DspLink, DspLinkError, MAX_PAYLOAD};
 use fifo::Fifo;
@@ -22,13 +22,13 @@ use usb_core_api::UsbCore;
 use userlib::{
     RecvMessage, TIMER_MASK, TaskId, sys_get_timer, sys_irq_control, sys_set_timer, task_slot,
 };
-use xhci_api::{Xhci, XhciError};
+use xhci_api::{GateOpening, Xhci, XhciError};
 use zerocopy::{FromZeros, IntoBytes};
 
 use self::operations::Began;
 use crate::Config;
 use crate::broker::{Broker, Settings};
-use crate::ops::{Ask, Effect, Input, Op, Reply, Server};
+use crate::ops::{Ask, Effect, Input, Op, Reply, Server, Trouble};
 use crate::refusal::{Failure, Refusal};
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
@@ -338,17 +338,26 @@ impl Executor<'_> {
         }
     }
 
-    /// The monitor had something to say. What must be done about it comes on
-    /// other ways (a closed gate, BYE); here it is written down.
+    /// The monitor had something to say: whatever is new of it is the core's.
     fn look_at_notices(&mut self) {
         let mut page = AnswerPage::new_zeroed();
         self.config.answers.read(0, page.as_mut_bytes());
-        let seen = self.notices.as_flattened_mut().iter_mut();
-        for (notice, seen) in page.notices.as_flattened().iter().zip(seen) {
-            if notice.count != *seen {
-                *seen = notice.count;
-                ringbuf::ringbuf_entry!(TRACE, Trace::Notice(*notice));
+        for (place, notice) in page.notices.as_flattened().iter().enumerate() {
+            let seen = &mut self.notices.as_flattened_mut()[place];
+            if core::mem::replace(seen, notice.count) == notice.count {
+                continue;
             }
+            ringbuf::ringbuf_entry!(TRACE, Trace::Notice(*notice));
+            let trouble = match NoticeKind::try_from(notice.kind) {
+                Ok(NoticeKind::Stalled) => Trouble::Stalled,
+                Ok(NoticeKind::Refused) => Trouble::Refused(notice.detail),
+                Ok(NoticeKind::Restarted) => Trouble::Restarted,
+                Ok(NoticeKind::None) | Err(()) => continue,
+            };
+            // Two controllers, of SESSIONS places each.
+            let (controller, entry) = ((place / SESSIONS) as u8, (place % SESSIONS) as u8);
+            let opening = GateOpening { entry, generation: notice.generation };
+            self.feed(Input::Notice { controller, opening, trouble });
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use iommu_api::IommuError;
 use offload_broker::broker::PEER_DEADLINE_MS;
-use offload_broker::ops::{Input, Server};
+use offload_broker::ops::{Input, Server, Trouble};
 use offload_broker::refusal::{Dialect, Failure};
 use offload_broker::teardown::{ORDER, Steps, next};
 use offload_broker_api::SessionPhase;
@@ -22,19 +22,31 @@ use proptest::prelude::{
 use usb_audio_api::UsbAudioError;
 use usb_core_api::UsbCoreError;
 use world::{DOWN, OTHER, PEER, PORT_SERVICE, UP, World, disable, enable};
-use xhci_api::XhciError;
+use xhci_api::{GateOpening, XhciError};
 
 #[derive(Clone, Debug)]
 enum Happening {
-    Enable { card: u8, pcm: u8, other: bool },
-    Disable { card: u8, pcm: u8, other: bool },
+    Enable {
+        card: u8,
+        pcm: u8,
+        other: bool,
+    },
+    Disable {
+        card: u8,
+        pcm: u8,
+        other: bool,
+    },
     Repeat,
     Plug(u8),
     Unplug(u8),
     Revoke,
     NodeGone,
-    ClientGone { other: bool },
+    ClientGone {
+        other: bool,
+    },
     PortUp,
+    /// What, and whether about an older opening of the gate.
+    Notice(Trouble, bool),
     Died(Server),
     Mute(usize),
     Fail(usize, bool),
@@ -61,6 +73,13 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(H::NodeGone),
         1 => any::<bool>().prop_map(|other| H::ClientGone { other }),
         1 => Just(H::PortUp),
+        2 => (
+            proptest::sample::select(vec![
+                Trouble::Stalled, Trouble::Refused(8), Trouble::Restarted
+            ]),
+            proptest::bool::weighted(0.2),
+        )
+            .prop_map(|(trouble, stale)| H::Notice(trouble, stale)),
         1 => proptest::sample::select(vec![
             Server::Iommu, Server::Xhci, Server::UsbCore, Server::UsbAudio
         ])
@@ -131,6 +150,13 @@ fn happen(world: &mut World, happening: &Happening, txn: u16, last: &mut Option<
         Happening::NodeGone => world.input(Input::NodeGone(PEER.node)),
         Happening::ClientGone { other } => world.input(Input::ClientGone(who(other))),
         Happening::PortUp => world.input(Input::PortUp(PORT_SERVICE)),
+        Happening::Notice(trouble, stale) => {
+            if world.has_sideband() {
+                let opening = world.opening();
+                let generation = opening.generation - u32::from(stale);
+                world.notice_of(GateOpening { generation, ..opening }, trouble);
+            }
+        }
         Happening::Died(server) => world.input(Input::ServerDied(server)),
         Happening::Mute(index) => {
             world.mute.insert(TICKETS[index % TICKETS.len()]);

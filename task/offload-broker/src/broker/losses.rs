@@ -86,28 +86,33 @@ impl Broker {
             self.cards.forgive_all();
         }
         for index in 0..SESSIONS {
-            let place = &mut self.places[index];
-            let Some(session) = &mut place.session else { continue };
-            if !gone(session.facts().client) {
-                continue;
-            }
-            let orders = Orders { let_go: true, ..Orders::default() };
-            match session {
-                Session::Draining(draining) => {
-                    let waited = draining.orders.await_peer.is_some()
-                        || draining.tail_until.take().is_some();
-                    draining.orders = orders;
-                    if waited {
-                        self.advance(now, index);
-                    }
-                }
-                Session::Running(_) => self.end(now, index, orders),
-                Session::Reserved(_) | Session::Mapped(_) | Session::Armed(_) => {
-                    place.interrupt = Some(orders);
-                }
+            let session = self.places[index].session.as_ref();
+            if session.is_some_and(|session| gone(session.facts().client)) {
+                self.abandon(now, index);
             }
         }
         self.unpark(now);
+    }
+
+    /// Takes a session down whose peer knows nothing of it any more.
+    pub(super) fn abandon(&mut self, now: u64, index: usize) {
+        let orders = Orders { let_go: true, ..Orders::default() };
+        let place = &mut self.places[index];
+        match &mut place.session {
+            Some(Session::Draining(draining)) => {
+                let waited =
+                    draining.orders.await_peer.is_some() || draining.tail_until.take().is_some();
+                draining.orders = orders;
+                if waited {
+                    self.advance(now, index);
+                }
+            }
+            Some(Session::Running(_)) => self.end(now, index, orders),
+            Some(Session::Reserved(_) | Session::Mapped(_) | Session::Armed(_)) => {
+                place.interrupt = Some(orders);
+            }
+            None => {}
+        }
     }
 
     pub(super) fn server_died(&mut self, now: u64, server: Server) {

@@ -14,13 +14,13 @@ use dsp_link_api::Address;
 use handles::{Epoch, Handle, Raw};
 use iommu_api::{Access, GrantHandle, Part, WindowHandle};
 use offload_broker::broker::{Broker, Settings};
-use offload_broker::ops::{Ask, Effect, Input, Op, Reply, Server};
+use offload_broker::ops::{Ask, Effect, Input, Op, Reply, Server, Trouble};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
 use qmi::{Status, StreamIndication, StreamRequest, StreamResponse, Token, Txn};
 use usb_audio_api::{CardInfo, StreamDescription, StreamHandle};
 use usb_core_api::{DeviceHandle, DeviceInfo, PowerState, UsbCoreError};
 use usb_types::{EndpointAddress, Speed};
-use xhci_api::{PlacedRing, Placement, RevokeReason, SidebandHandle};
+use xhci_api::{GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle};
 
 pub(crate) const PEER: Address = Address { node: 5, port: 0x10 };
 pub(crate) const OTHER: Address = Address { node: 5, port: 0x12 };
@@ -34,6 +34,11 @@ pub(crate) fn handle<H: Handle>(n: u32) -> H {
 pub(crate) fn number(handle: impl Handle) -> u32 {
     let raw = handle.raw();
     u32::from(raw.index) | u32::from(raw.seq - 1) << 16
+}
+
+/// The opening of the gate that arming a sideband makes.
+pub(crate) fn opening_of(sideband: u32) -> GateOpening {
+    GateOpening { entry: (sideband % 8) as u8, generation: sideband }
 }
 
 /// An enable request that card 1's first stream can serve: the full vector.
@@ -329,6 +334,21 @@ impl World {
         self.input(Input::Revoked(sideband, RevokeReason::DeviceReset));
     }
 
+    /// The monitor says something about the first sideband's session.
+    pub(crate) fn notice(&mut self, trouble: Trouble) {
+        self.notice_of(self.opening(), trouble);
+    }
+
+    /// It says something about another opening of a gate.
+    pub(crate) fn notice_of(&mut self, opening: GateOpening, trouble: Trouble) {
+        self.input(Input::Notice { controller: 0, opening, trouble });
+    }
+
+    /// The opening of the gate that is the first sideband's.
+    pub(crate) fn opening(&self) -> GateOpening {
+        opening_of(number(self.sideband()))
+    }
+
     /// The driver took every session down itself.
     pub(crate) fn disarmed(&mut self) {
         self.sidebands.values_mut().for_each(|sideband| sideband.armed = 0);
@@ -524,6 +544,7 @@ impl World {
                 Reply::Window(handle(window))
             }
             Op::Place(sideband, window) => {
+                let sideband_number = number(sideband);
                 self.window_of(window).rings = true;
                 let sideband = self.sideband_of(sideband);
                 assert!(sideband.interrupter && sideband.window.is_none(), "nothing to place");
@@ -538,6 +559,7 @@ impl World {
                     event: ring(0x8_1000_0000),
                     data: ring(0x8_1000_1000),
                     sync: with_sync.then(|| ring(0x8_1000_2000)),
+                    gate: opening_of(sideband_number),
                 })
             }
             Op::MapPeer(window, part, grant, _) => {
