@@ -160,7 +160,8 @@ impl Description {
         (found.address, found.size)
     }
 
-    /// The tasks as the host runs them. The auditor writes to `findings`.
+    /// The tasks as the host runs them, with nothing on the DSP. The auditor
+    /// writes to `findings`.
     #[must_use]
     pub fn image(&'static self, findings: &Findings) -> Image {
         let mut tasks: Vec<Task> = self

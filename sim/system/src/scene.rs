@@ -116,6 +116,17 @@ impl Scene {
     /// Switches a machine on. `prepare` is shown the models before that.
     #[must_use]
     pub fn power_on(beginning: Beginning, prepare: impl FnOnce(&mut Parts)) -> Self {
+        Self::power_on_with(beginning, || program::main(&program::core::Simulated), prepare)
+    }
+
+    /// The same with another program on the DSP than the project's; it is
+    /// entered again in each of its lives.
+    #[must_use]
+    pub fn power_on_with(
+        beginning: Beginning,
+        dsp: impl Fn() + 'static,
+        prepare: impl FnOnce(&mut Parts),
+    ) -> Self {
         let Beginning { description, personality, room, deeds, seed } = beginning;
         // RAM from the first pool to the last frame: what lies around it is nobody's.
         let pools = &description.app().pools;
@@ -146,7 +157,7 @@ impl Scene {
         prepare(&mut board.parts);
         board.power_on();
         let findings = Findings::new(Desk::default());
-        let machine = Host::new(description.image(&findings), board);
+        let machine = Host::new(description.image(&findings).core1(dsp), board);
         Self { machine, description, findings, sequence: 0 }
     }
 
