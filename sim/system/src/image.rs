@@ -180,7 +180,7 @@ impl Description {
             auditor = auditor.slot(slot, server.0);
         }
         tasks.push(auditor);
-        Image::new(tasks).core1(|| program::main(&program::core::Simulated))
+        Image::new(tasks)
     }
 
     fn task(&'static self, index: TaskIndex, task: &'static app::Task) -> Task {
