@@ -14,11 +14,31 @@ use usb_core_api::UsbCore;
 use userlib::{sys_irq_control, sys_recv_notification, task_slot};
 use xhci_api::Xhci;
 
-task_slot!(pub IOMMU, iommu);
-task_slot!(pub XHCI, xhci);
-task_slot!(pub USB_CORE, usb_core);
-task_slot!(pub USB_AUDIO, usb_audio);
-task_slot!(pub OFFLOAD_BROKER, offload_broker);
+task_slot!(
+    /// The IOMMU mapper, for errands.
+    pub IOMMU,
+    iommu
+);
+task_slot!(
+    /// The xHCI driver, for errands.
+    pub XHCI,
+    xhci
+);
+task_slot!(
+    /// The USB core, for errands.
+    pub USB_CORE,
+    usb_core
+);
+task_slot!(
+    /// The audio class, for errands.
+    pub USB_AUDIO,
+    usb_audio
+);
+task_slot!(
+    /// The broker, for errands.
+    pub OFFLOAD_BROKER,
+    offload_broker
+);
 
 /// Name of the auditor's task.
 pub const NAME: &str = "auditor";

@@ -319,6 +319,7 @@ impl Description {
                 let config = player::Config {
                     media: self.dma("media"),
                     bell: bit("command"),
+                    peer_changed: bit("peer_changed"),
                     mask: bits,
                     index: index.0,
                 };

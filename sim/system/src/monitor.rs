@@ -138,6 +138,14 @@ impl Monitor {
         fabric.events.schedule(until, self.places.device, TIMER);
     }
 
+    /// Ends the program where it is, as a fault of its own would.
+    pub fn kill_program(&mut self, fabric: &mut Fabric) {
+        if self.up {
+            self.orders.push_back(Core1Order::Halt);
+            self.program_died(fabric, Core1Death::Illegal);
+        }
+    }
+
     /// The next thing that the core shall do.
     pub fn take_order(&mut self) -> Option<Core1Order> {
         self.orders.pop_front()

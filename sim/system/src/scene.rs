@@ -268,6 +268,21 @@ impl Scene {
         self.machine.kill(index.unwrap_or_else(|| panic!("the image has no task {task}")));
     }
 
+    /// Ends the DSP's program where it is; its monitor starts it anew.
+    pub fn kill_program(&mut self) {
+        let mut board = self.machine.board_mut();
+        let Board { monitor, parts, .. } = &mut *board;
+        monitor.kill_program(&mut parts.fabric);
+    }
+
+    /// The DSP's program is not run any more, for `span` from now on.
+    pub fn starve_program(&mut self, span: Time) {
+        let mut board = self.machine.board_mut();
+        let Board { monitor, parts, .. } = &mut *board;
+        let now = parts.fabric.now();
+        monitor.starve(&mut parts.fabric, now, now + span);
+    }
+
     /// Has the auditor's task do something, and waits for it: how a scenario
     /// sends messages. `None` when it is not done within `limit`.
     ///

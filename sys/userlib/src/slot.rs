@@ -51,7 +51,8 @@ pub fn notify_mask(target: TaskId) -> u32 {
 /// front of the name.
 #[macro_export]
 macro_rules! task_slot {
-    ($vis:vis $name:ident, $slot:ident) => {
+    ($(#[$attribute:meta])* $vis:vis $name:ident, $slot:ident) => {
+        $(#[$attribute])*
         $vis static $name: $crate::TaskSlot = $crate::TaskSlot::new(stringify!($slot));
     };
 }

@@ -40,6 +40,8 @@ pub struct Config {
     pub media: Pool,
     /// Notification bit of the player's bell.
     pub bell: u32,
+    /// Notification bit of the supervisor's news.
+    pub peer_changed: u32,
     /// All notification bits that the player waits for, the bell's included.
     pub mask: u32,
     /// The player's own task index, for answers about bad commands.
@@ -101,6 +103,10 @@ struct Failure {
 /// [`Answer::code`] of a route that ended early: this plus the ending's number.
 pub const ROUTE_ENDED: u32 = 0x1_0000;
 
+/// [`Answer::code`], with the player itself as the server, of a command whose
+/// player died while it was carried out. On the offload path the sound plays on.
+pub const INTERRUPTED: u32 = 0x2_0000;
+
 /// Runs the player.
 pub fn main(config: &Config) -> ! {
     let mut player = Player {
@@ -112,12 +118,18 @@ pub fn main(config: &Config) -> ! {
         order: None,
         state: State::Idle,
     };
+    if peers::epoch().0 != 0 {
+        player.resume();
+    }
     sys_irq_control(config.bell, true);
     loop {
         player.run();
         let bits = sys_recv_notification(config.mask);
         if bits & config.bell != 0 {
             sys_irq_control(config.bell, true);
+        }
+        if bits & config.peer_changed != 0 {
+            player.meet_servers();
         }
     }
 }
@@ -134,6 +146,24 @@ struct Player<'c> {
 }
 
 impl Player<'_> {
+    /// Learns from the answer page what an earlier life did: a command is
+    /// carried out once, and whoever wrote it is told that it was broken off.
+    fn resume(&mut self) {
+        let mut answer = Answer::new_zeroed();
+        self.config.media.read(u32::from(ANSWER_PAGE) * PAGE, answer.as_mut_bytes());
+        self.taken = answer.sequence;
+        if answer.state == PlayerState::Playing as u32 {
+            self.fail(Failure { server: self.config.index, code: INTERRUPTED });
+        }
+    }
+
+    /// A server died or was restarted: its present life is the one to talk to.
+    /// What the earlier one promised, its answers to the old handles tell.
+    fn meet_servers(&mut self) {
+        self.audio = UsbAudio::from(USB_AUDIO.get_task_id());
+        self.broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+    }
+
     /// Takes all news, then goes as far as it can without waiting.
     fn run(&mut self) {
         self.pull();
@@ -253,7 +283,10 @@ impl Player<'_> {
                 self.state = State::Opening(ticket);
                 Ok(true)
             }
-            Err(UsbAudioError::NoCard | UsbAudioError::DeviceGone) => Ok(false),
+            // With a server that died went what it began; its next life is heard of.
+            Err(UsbAudioError::NoCard | UsbAudioError::DeviceGone | UsbAudioError::ServerDied) => {
+                Ok(false)
+            }
             Err(error) => Err(audio_failure(error)),
         }
     }
@@ -291,6 +324,8 @@ impl Player<'_> {
             }
             // The broker hints when one of these has changed.
             Err(BrokerError::NoDevice | BrokerError::NoDsp | BrokerError::LinkFull) => Ok(false),
+            // Its sessions died with it, and its next life is heard of.
+            Err(BrokerError::ServerDied) => Ok(false),
             Err(error) => Err(broker_failure(error)),
         }
     }

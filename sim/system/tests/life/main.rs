@@ -4,6 +4,10 @@
 //! memory orders and interleavings of the cores. Each ends with a sound that
 //! plays bit for bit and with everything given back.
 
+mod contention;
+mod dsp;
 mod repeat;
+mod tasks;
+mod two;
 mod unplug;
 mod world;

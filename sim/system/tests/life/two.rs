@@ -1,0 +1,98 @@
+//! Two headsets at once.
+
+use crate::world::{LIMIT, World, sound};
+use dsp_abi::media::{Path, PlayerState};
+use fabric::Time;
+use offload_broker_api::{OffloadBroker, RouteRequest, RouteState};
+use std::cell::RefCell;
+use std::rc::Rc;
+use system::auditor::OFFLOAD_BROKER;
+use system::scene::Port;
+use usb_audio_api::SampleFormat;
+use usb_model::Speed;
+use usb_model::headset::Model;
+use xhc::Personality;
+
+/// A controller with room for two streams of two headsets.
+fn roomy(seed: u64) -> Personality {
+    (0..)
+        .map(|n| Personality::seeded(seed + 1000 * n))
+        .find(|p| p.usb2_ports >= 2 && p.interrupters >= 3)
+        .expect("some controller is like that")
+}
+
+#[test]
+fn two_headsets_play_at_once_and_both_are_exact() {
+    for seed in 0..12 {
+        let personality = roomy(seed);
+        let second = personality.usb2_port(1).expect("it has two");
+        let mut world = World::with(personality, seed);
+        let second = Port { controller: 0, port: second };
+        world.scene.plug(world.port, Model::Sync, seed);
+        let music = sound(800);
+        let first_mark = world.scene.mark(world.port);
+        let sequence = world.begin(&music, Path::Offload, 20);
+        world.scene.plug(second, Model::Async(Speed::Full), seed + 1);
+        world.scene.run_for(Time::ms(450));
+        // The same PCM, to the newest headset, for another client.
+        let second_mark = world.scene.mark(second);
+        let ended = Rc::new(RefCell::new(None));
+        let told = Rc::clone(&ended);
+        let frames = music.frames();
+        world.scene.visit(LIMIT, move || {
+            let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+            let request = RouteRequest {
+                rate: 48_000,
+                format: SampleFormat::S16Le as u8,
+                channels: 2,
+                frames,
+                buffer_us: 96_000,
+            };
+            let route = broker.start_route(request).expect("a headset and the DSP are there");
+            loop {
+                match broker.route(route).expect("the route is ours") {
+                    RouteState::Starting | RouteState::Running => userlib::hl::sleep_for(2),
+                    over => break *told.borrow_mut() = Some(over),
+                }
+            }
+        });
+        assert_eq!(
+            *ended.borrow(),
+            Some(RouteState::Played { frames, underruns: 0 }),
+            "seed {seed}"
+        );
+        let answer = world.scene.wait(sequence, LIMIT);
+        assert!(
+            answer.is_some_and(|a| a.state == PlayerState::Done as u32),
+            "seed {seed}: {answer:?}"
+        );
+        world.scene.run_for(Time::ms(300));
+        let verdict = world.scene.judge(second, second_mark, &music);
+        assert!(verdict.is_right(), "seed {seed}, the second headset: {verdict:?}");
+        world.assert_exact(first_mark, &music, answer, "the first headset");
+        world.assert_at_rest("at the end");
+        world.assert_nobody_died("two headsets");
+    }
+}
+
+#[test]
+fn a_headset_that_is_pulled_leaves_the_other_ones_stream_alone() {
+    for seed in 0..12 {
+        let personality = roomy(seed);
+        let second = personality.usb2_port(1).expect("it has two");
+        let mut world = World::with(personality, seed);
+        let second = Port { controller: 0, port: second };
+        world.scene.plug(second, Model::Capture, seed + 1);
+        world.scene.run_for(Time::ms(700));
+        world.scene.plug(world.port, Model::Sync, seed);
+        world.scene.run_for(Time::ms(700));
+        let music = sound(500);
+        let mark = world.scene.mark(world.port);
+        let sequence = world.begin(&music, Path::Offload, 50 + 10 * seed);
+        world.scene.unplug(second);
+        let answer = world.scene.wait(sequence, LIMIT);
+        world.assert_exact(mark, &music, answer, "the other headset was pulled");
+        world.assert_at_rest("at the end");
+        world.assert_nobody_died("one of two pulled");
+    }
+}
