@@ -3,8 +3,7 @@
 //! Driver of the mailbox that the two cores share, and this core's node of the
 //! QRTR network over it: ports for clients, their services announced to the
 //! DSP, the DSP's services made known to the clients. It knows nothing of what
-//! is in a datagram. Layout of the mailbox: `dsp_abi::mailbox`; frames:
-//! `qmi::qrtr`.
+//! is in a datagram. The mailbox's rules: crate `mailbox`; frames: `qmi::qrtr`.
 //!
 //! What the other side writes is hostile and bounded: datagrams taken per wake,
 //! datagrams and news waiting per client, services remembered; what is beyond
@@ -13,7 +12,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-pub mod ring;
+mod pages;
 pub mod router;
 mod server;
 

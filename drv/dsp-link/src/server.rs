@@ -5,11 +5,12 @@ use dsp_abi::bell::{MAIL_TO_DSP, SETSPI};
 use dsp_abi::mailbox::{DATAGRAM, SLOTS};
 use dsp_link_api::{Address, DspLinkError, Event, MAX_PAYLOAD, Status};
 use idol_runtime::{ClientError, Leased, LenLimit, NotificationHandler, R, RequestError, W};
+use mailbox::{Change, Mailbox, Received, SendError};
 use peers::Peers;
 use userlib::{RecvMessage, TIMER_MASK, sys_get_timer, sys_irq_control, sys_set_timer};
 
 use crate::Config;
-use crate::ring::{Change, Mailbox, Received, SendError};
+use crate::pages::Pages;
 use crate::router::Router;
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
@@ -36,7 +37,8 @@ ringbuf::counted_ringbuf!(Trace, 32, Trace::None);
 
 struct Link<'c> {
     config: &'c Config,
-    mailbox: Mailbox<&'c dma::Pool>,
+    pages: Pages<'c>,
+    mailbox: Mailbox,
     router: Router,
     peers: Peers,
     scratch: [u8; DATAGRAM],
@@ -46,9 +48,11 @@ struct Link<'c> {
 pub(crate) fn run(config: &Config) -> ! {
     // Restarts count from 0; life 0 would say that this side is not up.
     let epoch = peers::epoch().0.wrapping_add(1).max(1);
+    let mut pages = Pages(&config.mailbox);
     let mut link = Link {
         config,
-        mailbox: Mailbox::new(&config.mailbox, epoch),
+        mailbox: Mailbox::new(&mut pages, epoch),
+        pages,
         router: Router::new(),
         peers: Peers::new(config.clients),
         scratch: [0; DATAGRAM],
@@ -73,7 +77,7 @@ impl Link<'_> {
         if moved {
             self.ring();
         }
-        if self.mailbox.room() > 0 {
+        if self.mailbox.room(&mut self.pages) > 0 {
             self.router.room();
         }
         self.hint();
@@ -83,7 +87,7 @@ impl Link<'_> {
     fn look(&mut self) -> bool {
         let mut changed = false;
         loop {
-            let change = self.mailbox.look();
+            let change = self.mailbox.look(&mut self.pages);
             match change {
                 Change::None => return changed,
                 Change::Seen => {}
@@ -98,7 +102,7 @@ impl Link<'_> {
     /// Takes datagrams in, a bounded number. Whether there was one.
     fn take_in(&mut self) -> bool {
         for taken in 0..BUDGET {
-            match self.mailbox.receive(&mut self.scratch) {
+            match self.mailbox.receive(&mut self.pages, &mut self.scratch) {
                 Received::Empty => return taken > 0,
                 Received::Datagram(len) => self.router.incoming(&self.scratch[..len]),
                 Received::BadLength(length) => {
@@ -112,7 +116,7 @@ impl Link<'_> {
                 }
             }
         }
-        if self.mailbox.waiting() {
+        if self.mailbox.waiting(&mut self.pages) {
             ringbuf::ringbuf_entry!(Trace::Flood);
             sys_set_timer(Some(sys_get_timer().now + BREATHER), TIMER_MASK);
         }
@@ -122,12 +126,12 @@ impl Link<'_> {
     /// Sends what this node owes the other. Whether there was something.
     fn pay(&mut self) -> bool {
         let mut paid = false;
-        while self.mailbox.room() > 0 {
+        while self.mailbox.room(&mut self.pages) > 0 {
             let Some(len) = self.router.next_control(&mut self.scratch) else {
                 break;
             };
             // There is room, and a control frame is short.
-            paid |= self.mailbox.send(&self.scratch[..len]).is_ok();
+            paid |= self.mailbox.send(&mut self.pages, &self.scratch[..len]).is_ok();
         }
         paid
     }
@@ -191,7 +195,7 @@ impl InOrderDspLinkImpl for Link<'_> {
         let payload = &mut payload[..data.len()];
         data.read_range(0..data.len(), payload)?;
         let len = frame.encode(payload, &mut self.scratch).map_err(|_| DspLinkError::TooLong)?;
-        let refusal = match self.mailbox.send(&self.scratch[..len]) {
+        let refusal = match self.mailbox.send(&mut self.pages, &self.scratch[..len]) {
             Ok(()) => {
                 self.router.sent();
                 self.ring();

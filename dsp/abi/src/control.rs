@@ -130,6 +130,8 @@ pub enum NoticeKind {
     Refused = 2,
     /// The program faulted and was restarted.
     Restarted = 3,
+    /// The driver's entry names what no session can have; it is not opened.
+    BadGate = 4,
 }
 
 impl TryFrom<u32> for NoticeKind {
@@ -158,7 +160,8 @@ pub struct Notice {
     pub generation: u32,
     /// Raised with each notice of this session.
     pub count: u32,
-    /// The gate's refusal code for [`NoticeKind::Refused`].
+    /// The gate's refusal code for [`NoticeKind::Refused`], the monitor's code
+    /// for [`NoticeKind::BadGate`].
     pub detail: u32,
 }
 
@@ -176,6 +179,8 @@ pub struct AnswerPage {
     pub gate_done: [u32; 2],
     /// Notices about controller 0's sessions, then controller 1's.
     pub notices: [[Notice; SESSIONS]; 2],
+    /// Calls of the program that were refused, whoever was told of them.
+    pub refusals: u32,
 }
 
 const _: () = assert!(size_of::<GatePage>() <= addr::PAGE as usize);

@@ -225,7 +225,7 @@ impl<S: Script> Board<S> {
             seen: vec![0; controllers.len()],
             parts: Parts { fabric: Fabric::new(layout, seed), controllers, map, pools: Vec::new() },
             monitor_device: places.device,
-            monitor: Monitor::new(places),
+            monitor: Monitor::new(&places),
             script,
             activity: Activity::default(),
             streaming: None,
@@ -260,7 +260,7 @@ impl<S: Script> Board<S> {
     /// What follows from any access or event.
     fn settle(&mut self) {
         if self.parts.fabric.interrupts.any(Core::Dsp) {
-            self.monitor.interrupts(&mut self.parts.fabric);
+            self.monitor.interrupts(&mut self.parts);
         }
     }
 
@@ -366,7 +366,7 @@ impl<S: Script> host::Board for Board<S> {
 
     fn core1_died(&mut self, now: host::Time, why: Core1Death) {
         self.advance(now);
-        self.monitor.program_died(&mut self.parts.fabric, why);
+        self.monitor.program_died(&mut self.parts, why);
         self.settle();
     }
 
@@ -378,7 +378,7 @@ impl<S: Script> host::Board for Board<S> {
     fn run_events(&mut self, now: host::Time) {
         while let Some(event) = self.parts.fabric.next_due(words::time(now)) {
             if event.device == self.monitor_device {
-                self.monitor.wake(&mut self.parts.fabric, event);
+                self.monitor.wake(&mut self.parts, event);
             } else if event.device == SCRIPT {
                 self.script.wake(&mut self.parts, event.token);
             } else {
@@ -439,7 +439,7 @@ impl<S: Script> host::Board for Board<S> {
 #[cfg(test)]
 mod tests {
     use super::{Board, Map, Parts, Script, place};
-    use crate::monitor::Places;
+    use crate::monitor::{Controller, Places, Span};
     use addr::Phys;
     use dsp_abi::bell;
     use fabric::{DeviceId, IntId, Layout, Time, Width};
@@ -469,12 +469,16 @@ mod tests {
     fn board() -> Board<Diary> {
         let ram = Phys(0x4000_0000);
         let page = |n: u64| ram.plus(n * 4096);
+        let registers = Span { base: Phys(u64::from(BAR)), bytes: xhc::BAR_SIZE };
         let places = Places {
-            gates: vec![page(0)],
-            answers: page(1),
-            tables: page(2),
-            mailbox: page(8),
-            media: (page(10), 4096),
+            monitor: monitor::Places {
+                controllers: [Some(Controller { gate: page(0), registers }), None],
+                answers: page(1),
+                windows: page(2),
+                mailbox: page(8),
+                rings: Span { base: page(11), bytes: 4096 },
+            },
+            media: Span { base: page(10), bytes: 4096 },
             device: DeviceId(0),
         };
         let map = Map { msi_frame: FRAME, smmu: (Phys(0x0905_0000), 0x2_0000), ecam: ECAM };

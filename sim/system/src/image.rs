@@ -110,14 +110,26 @@ impl Description {
     #[must_use]
     pub fn places(&self) -> Places {
         let gate = self.pool("gate").base;
-        let page = |n: usize| gate.plus(n as u64 * u64::from(PAGE));
-        let media = self.pool("media");
+        let controller = |n: usize| {
+            let (base, bytes) = self.registers(&format!("xhci{n}"));
+            let registers = monitor::Span { base, bytes: bytes.into() };
+            monitor::Controller { gate: gate.plus(n as u64 * u64::from(PAGE)), registers }
+        };
+        let span = |pool: &app::Pool| monitor::Span {
+            base: pool.base,
+            bytes: u64::from(pool.pages) * u64::from(PAGE),
+        };
         Places {
-            gates: (0..self.iommu_controllers.len()).map(page).collect(),
-            answers: self.pool("answers").base,
-            tables: self.pool("tables").base,
-            mailbox: self.pool("mailbox").base,
-            media: (media.base, u64::from(media.pages) * u64::from(PAGE)),
+            monitor: monitor::Places {
+                controllers: std::array::from_fn(|n| {
+                    (n < self.iommu_controllers.len()).then(|| controller(n))
+                }),
+                answers: self.pool("answers").base,
+                windows: self.pool("tables").base,
+                mailbox: self.pool("mailbox").base,
+                rings: span(self.pool("dma_ring")),
+            },
+            media: span(self.pool("media")),
             device: DeviceId(0),
         }
     }

@@ -1,6 +1,7 @@
 //! The program's address space: what `iommu` mapped for the peer, the program's
 //! own page, and the media pool, read-only.
 
+use super::Span;
 use addr::{PAGE, Peer, Phys};
 use dsp_abi::control::PEER_TABLES_PAGE;
 use dsp_abi::monitor::{MAIL_OUT, MEDIA, PEER_END};
@@ -14,7 +15,7 @@ const PEER_PAGES: usize = (PEER_END.0 / PAGE as u64) as usize;
 #[derive(Debug)]
 pub(super) struct Space {
     tables: Phys,
-    media: (Phys, u64),
+    media: Span,
     /// Second-level descriptors as they were when they were first used.
     tlb: Vec<Option<(u32, PageLife)>>,
     own: [u8; PAGE as usize],
@@ -28,7 +29,7 @@ enum Place {
 }
 
 impl Space {
-    pub(super) fn new(tables: Phys, media: (Phys, u64)) -> Self {
+    pub(super) fn new(tables: Phys, media: Span) -> Self {
         Self { tables, media, tlb: vec![None; PEER_PAGES], own: [0; PAGE as usize] }
     }
 
@@ -123,8 +124,8 @@ impl Space {
             return self.translate(fabric, at, write).map(Place::Ram);
         }
         if let Some(offset) = at.offset_from(MEDIA) {
-            let (base, len) = self.media;
-            return (!write && offset < len).then(|| Place::Ram(base.plus(offset)));
+            let Span { base, bytes } = self.media;
+            return (!write && offset < bytes).then(|| Place::Ram(base.plus(offset)));
         }
         let offset = at.offset_from(MAIL_OUT)?;
         (offset < u64::from(PAGE)).then_some(Place::Own(offset as usize))

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use dsp_abi::mailbox::{APP_PAGE, DATAGRAM, DSP_PAGE, SLOTS, slot};
-use dsp_link::ring::{Change, Mailbox, Memory, Received, SendError};
+use mailbox::{Change, Mailbox, Memory, Received, SendError};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 const PAGE: u32 = addr::PAGE;
@@ -49,11 +49,11 @@ impl Pages {
 }
 
 impl Memory for Pages {
-    fn read(&self, at: u32, into: &mut [u8]) {
+    fn read(&mut self, at: u32, into: &mut [u8]) {
         into.copy_from_slice(&self.bytes.borrow()[self.at(at)..][..into.len()]);
     }
 
-    fn write(&self, at: u32, from: &[u8]) {
+    fn write(&mut self, at: u32, from: &[u8]) {
         let own = u32::from(APP_PAGE) * PAGE;
         let end = at + from.len() as u32;
         assert!(at >= own && end <= own + PAGE, "wrote outside its own page");
@@ -62,17 +62,54 @@ impl Memory for Pages {
         self.bytes.borrow_mut()[at..][..from.len()].copy_from_slice(from);
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         self.log.borrow_mut().push(Access::Publish);
     }
 
-    fn acquire(&self) {
+    fn acquire(&mut self) {
         self.log.borrow_mut().push(Access::Acquire);
     }
 }
 
+/// A side, with the pages as it sees them.
+struct Side {
+    pages: Pages,
+    mailbox: Mailbox,
+}
+
+impl Side {
+    fn new(mut pages: Pages, epoch: u32) -> Self {
+        let mailbox = Mailbox::new(&mut pages, epoch);
+        Self { pages, mailbox }
+    }
+
+    fn look(&mut self) -> Change {
+        self.mailbox.look(&mut self.pages)
+    }
+
+    fn is_up(&self) -> bool {
+        self.mailbox.is_up()
+    }
+
+    fn room(&mut self) -> u32 {
+        self.mailbox.room(&mut self.pages)
+    }
+
+    fn send(&mut self, datagram: &[u8]) -> Result<(), SendError> {
+        self.mailbox.send(&mut self.pages, datagram)
+    }
+
+    fn receive(&mut self, into: &mut [u8; DATAGRAM]) -> Received {
+        self.mailbox.receive(&mut self.pages, into)
+    }
+
+    fn waiting(&mut self) -> bool {
+        self.mailbox.waiting(&mut self.pages)
+    }
+}
+
 /// Both sides look until nothing changes; what each saw.
-fn settle(a: &mut Mailbox<Pages>, b: &mut Mailbox<Pages>) -> (Vec<Change>, Vec<Change>) {
+fn settle(a: &mut Side, b: &mut Side) -> (Vec<Change>, Vec<Change>) {
     let mut seen = (Vec::new(), Vec::new());
     for _ in 0..8 {
         let (x, y) = (a.look(), b.look());
@@ -82,15 +119,15 @@ fn settle(a: &mut Mailbox<Pages>, b: &mut Mailbox<Pages>) -> (Vec<Change>, Vec<C
     seen
 }
 
-fn pair() -> (Pages, Mailbox<Pages>, Mailbox<Pages>) {
+fn pair() -> (Pages, Side, Side) {
     let pages = Pages::new();
-    let mut app = Mailbox::new(pages.clone(), 1);
-    let mut dsp = Mailbox::new(pages.mirrored(), 1);
+    let mut app = Side::new(pages.clone(), 1);
+    let mut dsp = Side::new(pages.mirrored(), 1);
     settle(&mut app, &mut dsp);
     (pages, app, dsp)
 }
 
-fn receive(mailbox: &mut Mailbox<Pages>) -> Option<Vec<u8>> {
+fn receive(mailbox: &mut Side) -> Option<Vec<u8>> {
     let mut bytes = [0; DATAGRAM];
     match mailbox.receive(&mut bytes) {
         Received::Datagram(len) => Some(bytes[..len].to_vec()),
@@ -102,10 +139,10 @@ fn receive(mailbox: &mut Mailbox<Pages>) -> Option<Vec<u8>> {
 #[test]
 fn nothing_goes_before_both_sides_have_seen_each_other() {
     let pages = Pages::new();
-    let mut app = Mailbox::new(pages.clone(), 7);
+    let mut app = Side::new(pages.clone(), 7);
     assert_eq!((app.look(), app.is_up(), app.room()), (Change::None, false, 0));
     assert_eq!(app.send(b"early"), Err(SendError::Down));
-    let mut dsp = Mailbox::new(pages.mirrored(), 3);
+    let mut dsp = Side::new(pages.mirrored(), 3);
     let seen = settle(&mut app, &mut dsp);
     assert_eq!(seen.0, [Change::Seen, Change::CameUp]);
     assert_eq!(seen.1, [Change::Seen, Change::CameUp]);
@@ -120,14 +157,14 @@ fn a_new_life_of_either_side_voids_both_rings() {
     dsp.send(b"old").expect("room");
     let mut dsp = {
         drop(dsp);
-        Mailbox::new(pages.mirrored(), 2)
+        Side::new(pages.mirrored(), 2)
     };
     let seen = settle(&mut app, &mut dsp);
     assert_eq!(seen.0, [Change::Lost, Change::CameUp]);
     assert_eq!((receive(&mut app), receive(&mut dsp)), (None, None));
     app.send(b"new").expect("room");
     assert_eq!(receive(&mut dsp).as_deref(), Some(&b"new"[..]));
-    let mut app = Mailbox::new(pages, 2);
+    let mut app = Side::new(pages, 2);
     let seen = settle(&mut app, &mut dsp);
     assert_eq!(seen.1, [Change::Lost, Change::CameUp]);
     assert_eq!((receive(&mut app), receive(&mut dsp)), (None, None));
