@@ -143,12 +143,16 @@ impl TryFrom<u32> for NoticeKind {
             1 => Self::Stalled,
             2 => Self::Refused,
             3 => Self::Restarted,
+            4 => Self::BadGate,
             _ => return Err(()),
         })
     }
 }
 
-/// What the monitor says about one session.
+/// What the monitor says about one session. The rest is in memory before
+/// `count` is raised, and the bell comes after that; who reads takes `count`
+/// first and again last, and leaves a record that changed meanwhile to the next
+/// bell.
 #[derive(
     Copy, Clone, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]

@@ -199,7 +199,10 @@ impl Monitor {
         self.events = 0;
         self.mail.say_bye(platform);
         for n in 0..ALL_SESSIONS {
-            self.notice(platform, n, NoticeKind::Restarted, 0);
+            if let Some(session) = &mut self.sessions[n] {
+                session.lost = true;
+                self.notice(platform, n, NoticeKind::Restarted, 0);
+            }
         }
         self.answer(platform);
         self.settle(platform);
@@ -363,8 +366,11 @@ impl Monitor {
         let notice = &mut self.answers.notices[n / SESSIONS][n % SESSIONS];
         notice.kind = kind as u32;
         notice.generation = generation;
-        notice.count = notice.count.wrapping_add(1);
         notice.detail = detail;
+        // What is said is there before its count is (`Notice`).
+        self.answer(platform);
+        let notice = &mut self.answers.notices[n / SESSIONS][n % SESSIONS];
+        notice.count = notice.count.wrapping_add(1);
         self.answer(platform);
         platform.ring(Line(bell::NOTICE));
     }

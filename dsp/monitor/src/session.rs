@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) reported: bool,
     /// Whether a refusal was already reported.
     pub(crate) refused: bool,
+    /// Its program died: nobody is left to be watched.
+    pub(crate) lost: bool,
 }
 
 impl Session {
@@ -35,6 +37,7 @@ impl Session {
             started: false,
             reported: false,
             refused: false,
+            lost: false,
         }
     }
 
@@ -44,9 +47,11 @@ impl Session {
     }
 
     /// Whether the stream has stood still since the last look, and that was not
-    /// said yet.
+    /// said yet. Of a session that is to be taken down anyway it is not said:
+    /// it would be written over the reason.
     pub(crate) fn watch(&mut self) -> bool {
-        let stalled = self.started && !self.progressed && !self.reported;
+        let ends = self.refused || self.lost;
+        let stalled = self.started && !self.progressed && !self.reported && !ends;
         self.progressed = false;
         self.reported |= stalled;
         stalled

@@ -134,6 +134,9 @@ pub enum Trouble {
     Stalled,
     /// The DSP tried what the gate refuses; with the gate's code.
     Refused(u32),
+    /// The gate was not opened, because of what the driver's entry says; with the
+    /// monitor's code.
+    NotOpened(u32),
     /// The DSP's program died, and knows of nothing any more.
     Restarted,
 }

@@ -9,6 +9,8 @@ mod mail;
 mod news;
 mod operations;
 
+use core::mem::offset_of;
+
 use dsp_abi::control::{AnswerPage, Notice, NoticeKind};
 use dsp_abi::{SESSIONS, port};
 use dsp_link_api::{Address, DspLink, DspLinkError, MAX_PAYLOAD};
@@ -340,17 +342,13 @@ impl Executor<'_> {
 
     /// The monitor had something to say: whatever is new of it is the core's.
     fn look_at_notices(&mut self) {
-        let mut page = AnswerPage::new_zeroed();
-        self.config.answers.read(0, page.as_mut_bytes());
-        for (place, notice) in page.notices.as_flattened().iter().enumerate() {
-            let seen = &mut self.notices.as_flattened_mut()[place];
-            if core::mem::replace(seen, notice.count) == notice.count {
-                continue;
-            }
-            ringbuf::ringbuf_entry!(TRACE, Trace::Notice(*notice));
+        for place in 0..self.notices.as_flattened().len() {
+            let Some(notice) = self.read_notice(place) else { continue };
+            ringbuf::ringbuf_entry!(TRACE, Trace::Notice(notice));
             let trouble = match NoticeKind::try_from(notice.kind) {
                 Ok(NoticeKind::Stalled) => Trouble::Stalled,
                 Ok(NoticeKind::Refused) => Trouble::Refused(notice.detail),
+                Ok(NoticeKind::BadGate) => Trouble::NotOpened(notice.detail),
                 Ok(NoticeKind::Restarted) => Trouble::Restarted,
                 Ok(NoticeKind::None) | Err(()) => continue,
             };
@@ -359,6 +357,29 @@ impl Executor<'_> {
             let opening = GateOpening { entry, generation: notice.generation };
             self.feed(Input::Notice { controller, opening, trouble });
         }
+    }
+
+    /// The notice in that place of the answer page, if it is a new one and whole.
+    fn read_notice(&mut self, place: usize) -> Option<Notice> {
+        // Inside a page.
+        let at = (offset_of!(AnswerPage, notices) + place * size_of::<Notice>()) as u32;
+        let answers = &self.config.answers;
+        let count = || answers.read32(at + offset_of!(Notice, count) as u32);
+        let before = count();
+        let seen = &mut self.notices.as_flattened_mut()[place];
+        if before == *seen {
+            return None;
+        }
+        dma::acquire();
+        let mut notice = Notice::new_zeroed();
+        answers.read(at, notice.as_mut_bytes());
+        dma::acquire();
+        if count() != before {
+            // The monitor is saying the next thing, and rings when it has.
+            return None;
+        }
+        *seen = before;
+        Some(notice)
     }
 
     /// What `start_route` does, with the errors of the interface.

@@ -47,6 +47,25 @@ fn a_dsp_that_misbehaves_is_told_and_loses_its_session_at_once_in_the_one_order(
     }
 }
 
+/// The driver's entry was none that the monitor opens: not the DSP's fault, and
+/// nothing that could be played through.
+#[test]
+fn a_gate_that_was_not_opened_ends_its_session_and_is_not_the_dsps_fault() {
+    let mut world = World::running(Dialect::Precise);
+    world.notice(Trouble::NotOpened(3));
+    assert_eq!((&world.log[..], world.indications.len()), (down(), 1));
+    assert_eq!(world.broker.status().misbehaved, 0);
+    world.assert_clean();
+
+    let mut world = World::new(Dialect::Precise);
+    world.mute.insert("arm");
+    world.request(PEER, 1, enable(1, 0));
+    world.notice(Trouble::NotOpened(3));
+    world.finish_all();
+    world.refused_with(Refusal::GateFailed);
+    world.assert_clean();
+}
+
 #[test]
 fn a_program_that_died_loses_its_session_and_nobody_is_told() {
     let mut world = World::running(Dialect::Precise);

@@ -75,7 +75,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(H::PortUp),
         2 => (
             proptest::sample::select(vec![
-                Trouble::Stalled, Trouble::Refused(8), Trouble::Restarted
+                Trouble::Stalled,
+                Trouble::Refused(8),
+                Trouble::NotOpened(3),
+                Trouble::Restarted,
             ]),
             proptest::bool::weighted(0.2),
         )

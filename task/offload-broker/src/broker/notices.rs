@@ -4,7 +4,8 @@
 //! The gate refused something, or the program died: the session is taken down
 //! in the one order. Who misbehaves is told, as of a device that goes, but not
 //! waited for: the wait lets a peer come to an orderly end, and this one had
-//! its chance. A program that died knows of nothing, so nobody is told. One
+//! its chance; nor is there anything to wait for behind a gate that was never
+//! opened. A program that died knows of nothing, so nobody is told. One
 //! that stalls may come back: that is counted only.
 
 use dsp_abi::SESSIONS;
@@ -41,7 +42,11 @@ impl Broker {
             Trouble::Refused(_) => {
                 self.misbehaved = self.misbehaved.wrapping_add(1);
                 self.end_routes(index, RouteEnding::Misbehaved);
-                self.oust(now, index);
+                self.oust(now, index, Refusal::Misbehaved);
+            }
+            Trouble::NotOpened(_) => {
+                self.end_routes(index, RouteEnding::Revoked);
+                self.oust(now, index, Refusal::GateFailed);
             }
             Trouble::Restarted => {
                 self.end_routes(index, RouteEnding::DspGone);
@@ -50,8 +55,8 @@ impl Broker {
         }
     }
 
-    /// Takes a session from a peer that misbehaves with it.
-    fn oust(&mut self, now: u64, index: usize) {
+    /// Takes a session from its peer, which is not waited for.
+    fn oust(&mut self, now: u64, index: usize, refusal: Refusal) {
         let place = &mut self.places[index];
         let Some(session) = &mut place.session else { return };
         let facts = *session.facts();
@@ -70,7 +75,7 @@ impl Broker {
                 self.end(now, index, Orders::default());
             }
             Session::Reserved(_) | Session::Mapped(_) | Session::Armed(_) => {
-                let refuse = Some(Refused::new(Refusal::Misbehaved, session.held()));
+                let refuse = Some(Refused::new(refusal, session.held()));
                 let fresh = Orders { refuse, let_go: true, ..Orders::default() };
                 place.interrupt.get_or_insert(fresh);
             }
