@@ -26,8 +26,8 @@ use system::sound::Sound;
     late           an interval without a packet, exit code 1\n  \
     volume-change  the application core wakes, the sound stays exact, exit code 0\n  \
     starve-dsp     50 ms without the DSP program: nobody notices, exit code 0;\n                 \
-    starve-dsp=600 is beyond the monitor's watch period: underruns and one\n                 \
-    notice, exit code 1")]
+    starve-dsp=600 is beyond the monitor's watch: underruns\n                 \
+    and one notice, exit code 1")]
 pub(crate) struct Sim {
     /// The sound: a WAV of PCM, 8, 16, 24 or 32 bits, mono or stereo
     /// [default: a few seconds of a built-in piece]
@@ -90,6 +90,7 @@ impl Sim {
             Output::new(self.out.clone().unwrap_or_else(|| root().join("target/sim/out.wav")))?;
         let pcap = self.pcap.clone().map(Output::new).transpose()?;
         let trace = self.trace.clone().map(Output::new).transpose()?;
+        each_its_own([Some(&out), pcap.as_ref(), trace.as_ref()])?;
         let bar = progress_bar(plan.expected_packets());
         let mut progress = |packets: u64| bar.set_position(packets);
         let Finished { report, heard } = run(Setup {
@@ -142,14 +143,33 @@ fn progress_bar(length: u64) -> ProgressBar {
     bar
 }
 
-/// A file that appears under its name only when it is complete.
+/// A file that appears under its name only when it is complete. What is there
+/// already and no file, such as a pipe, is written to as it is.
 struct Output {
     path: PathBuf,
+    /// Where it is written; `path` itself for what is no file.
     partial: PathBuf,
+}
+
+/// Two outputs of one name would overwrite each other.
+fn each_its_own(outputs: [Option<&Output>; 3]) -> Result<(), Bad> {
+    let files: Vec<&Output> = outputs.into_iter().flatten().filter(|o| o.is_file()).collect();
+    let twice = |n: usize| files[..n].iter().any(|earlier| earlier.path == files[n].path);
+    match (0..files.len()).find(|&n| twice(n)) {
+        Some(n) => Err(Bad(format!("{} is to be two things at once", files[n].path.display()))),
+        None => Ok(()),
+    }
 }
 
 impl Output {
     fn new(path: PathBuf) -> Result<Self, Bad> {
+        match fs::metadata(&path) {
+            Ok(there) if there.is_dir() => {
+                return Err(Bad(format!("{} cannot be written: it is a folder", path.display())));
+            }
+            Ok(there) if !there.is_file() => return Ok(Self { partial: path.clone(), path }),
+            _ => {}
+        }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let partial = path.with_file_name(name);
@@ -161,6 +181,10 @@ impl Output {
         Ok(output)
     }
 
+    fn is_file(&self) -> bool {
+        self.partial != self.path
+    }
+
     fn create(&self) -> Result<File, Bad> {
         File::create(&self.partial).map_err(|error| self.failed(&error))
     }
@@ -170,7 +194,10 @@ impl Output {
     }
 
     fn complete(self) -> Result<(), Bad> {
-        fs::rename(&self.partial, &self.path).map_err(|error| self.failed(&error))
+        if self.is_file() {
+            fs::rename(&self.partial, &self.path).map_err(|error| self.failed(&error))?;
+        }
+        Ok(())
     }
 
     fn failed(&self, error: &std::io::Error) -> Bad {
@@ -180,8 +207,10 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // Gone already when the output is complete.
-        let _ = fs::remove_file(&self.partial);
+        if self.is_file() {
+            // Gone already when the output is complete.
+            let _ = fs::remove_file(&self.partial);
+        }
     }
 }
 

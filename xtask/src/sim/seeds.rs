@@ -51,7 +51,7 @@ pub(crate) fn run_all(
                     if n >= seeds {
                         return;
                     }
-                    let report = one(description, plan, sim, sim.seed + n);
+                    let report = one(description, plan, sim, sim.seed.wrapping_add(n));
                     let mut tally = tally.lock().expect("no thread panics with the lock held");
                     tally.hashes.insert(report.trace_hash.clone());
                     if report.is_right() {

@@ -1,0 +1,135 @@
+//! The whole system plays: every headset, both ways, and what a fault leads to.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use system::image::Description;
+use system::piece::piece;
+use system::report::Report;
+use system::run::{DEVICES, Fault, Path as Way, Setup, run};
+
+fn play(device: &'static str, path: Way, rate: u32, ms: u32, seed: u64) -> Report {
+    with(device, path, rate, ms, seed, None)
+}
+
+fn with(
+    device: &'static str,
+    path: Way,
+    rate: u32,
+    ms: u32,
+    seed: u64,
+    fault: Option<Fault>,
+) -> Report {
+    static IMAGE: OnceLock<&'static Description> = OnceLock::new();
+    let description = *IMAGE.get_or_init(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app.toml");
+        Description::load(&file).expect("the image keeps every rule")
+    });
+    let name = |fault| match fault {
+        Fault::VolumeChange => "volume-change".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let sound = piece(rate, (u64::from(rate) * u64::from(ms) / 1000) as u32);
+    let fault = fault.map(|fault| (fault, name(fault)));
+    let setup = Setup {
+        description,
+        sound: &sound,
+        device,
+        path,
+        seed,
+        fault,
+        pcap: None,
+        trace: None,
+        progress: None,
+    };
+    run(setup).report
+}
+
+fn faulty(fault: Fault) -> Report {
+    with("sync", Way::Offload, 48_000, 3000, 1, Some(fault))
+}
+
+/// DESIGN rule 7: a report is right only when the application core neither
+/// woke, nor ran, nor had a timer armed between first and last packet.
+#[test]
+fn every_headset_plays_through_the_dsp_bit_for_bit_while_the_core_sleeps() {
+    for (device, _) in DEVICES {
+        for rate in [44_100, 48_000] {
+            if device == "qemu" && rate != 48_000 {
+                continue;
+            }
+            for seed in 1..4 {
+                let report = play(device, Way::Offload, rate, 1000, seed);
+                assert!(report.is_right(), "{device}, {rate} Hz, seed {seed}: {report:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_headset_plays_over_the_application_core_bit_for_bit() {
+    for (device, _) in DEVICES {
+        let report = play(device, Way::Player, 48_000, 1000, 2);
+        assert!(report.is_right(), "{device}: {report:?}");
+        assert!(report.app_core_syscalls_while_streaming > 0, "{device}: it works for it");
+    }
+}
+
+#[test]
+fn sixty_seconds_of_48_and_of_44_1_khz_are_exact_and_leave_nothing_behind() {
+    for (rate, packets) in [(48_000, 60_000), (44_100, 60_000)] {
+        let report = play("sync", Way::Offload, rate, 60_000, 1);
+        assert!(report.is_right(), "{rate} Hz: {report:?}");
+        assert_eq!(report.packets, packets, "{rate} Hz: one per service interval");
+        assert_eq!(report.frames_played, rate * 60);
+        assert_eq!(report.leaks.total(), 0);
+    }
+}
+
+#[test]
+fn forty_seeds_are_forty_different_exact_runs() {
+    let mut hashes = BTreeSet::new();
+    for seed in 0..40 {
+        let report = play("sync", Way::Offload, 48_000, 200, seed);
+        assert!(report.is_right(), "seed {seed}: {report:?}");
+        hashes.insert(report.trace_hash);
+    }
+    assert_eq!(hashes.len(), 40);
+}
+
+#[test]
+fn a_fault_on_the_wire_is_found_and_called_by_its_name() {
+    let dropped = faulty(Fault::DropPacket);
+    assert_eq!((dropped.wire_exact, dropped.gaps, dropped.crowded), (false, 1, 0));
+    let doubled = faulty(Fault::Duplicate);
+    assert_eq!((doubled.wire_exact, doubled.gaps, doubled.crowded), (false, 0, 1));
+    let flipped = faulty(Fault::FlipBit);
+    assert_eq!((flipped.wire_exact, flipped.gaps, flipped.crowded), (false, 0, 0));
+    let late = faulty(Fault::Late);
+    assert_eq!((late.wire_exact, late.heard_exact, late.gaps), (true, false, 1));
+    for report in [dropped, doubled, flipped, late] {
+        assert!(!report.is_right() && !report.bit_exact, "{report:?}");
+        // The harm is the wire's: the system itself did all as it should.
+        assert_eq!(report.app_core_wakeups_while_streaming, 0);
+        assert_eq!((report.model_violations, report.leaks.total()), (0, 0));
+    }
+}
+
+#[test]
+fn a_volume_change_wakes_the_core_and_the_sound_stays_exact() {
+    let report = faulty(Fault::VolumeChange);
+    assert!(report.is_right(), "{report:?}");
+    assert!(report.app_core_wakeups_while_streaming > 0);
+}
+
+/// DESIGN rule 7: who watches rings the application core on trouble only, once.
+#[test]
+fn a_starved_dsp_is_no_trouble_below_the_watch_period_and_one_notice_beyond_it() {
+    let short = faulty(Fault::StarveDsp(50));
+    assert!(short.is_right(), "{short:?}");
+    let long = faulty(Fault::StarveDsp(600));
+    assert!(!long.is_right() && long.underruns > 0, "{long:?}");
+    assert_eq!(long.app_core_wakeups_while_streaming, 1, "one notice");
+    assert_eq!((long.model_violations, long.leaks.total()), (0, 0));
+}
