@@ -67,6 +67,8 @@ struct DspCore {
     starved: Option<(Time, Time)>,
     /// It would have run in that time, and does at its end.
     hungry: bool,
+    /// It has a life that can end.
+    started: bool,
 }
 
 /// The core with the board around it: the monitor's platform.
@@ -89,6 +91,7 @@ impl Monitor {
                 scheduled: Time::NEVER,
                 starved: None,
                 hungry: false,
+                started: false,
             },
         }
     }
@@ -107,10 +110,10 @@ impl Monitor {
     }
 
     /// Ends the program where it is, as a fault of its own would.
-    pub fn kill_program(&mut self, fabric: &mut Fabric) {
-        if self.up {
-            self.orders.push_back(Core1Order::Halt);
-            self.program_died(fabric, Core1Death::Illegal);
+    pub fn kill_program(&mut self, board: &mut impl Controllers) {
+        if std::mem::take(&mut self.core.started) {
+            self.core.orders.push_back(Core1Order::Halt);
+            self.program_died(board, Core1Death::Illegal);
         }
     }
 
@@ -272,6 +275,7 @@ impl<B: Controllers> Platform for Ground<'_, B> {
 
     fn start_program(&mut self) {
         self.core.space.forget();
+        self.core.started = true;
         self.core.orders.push_back(Core1Order::Start);
     }
 

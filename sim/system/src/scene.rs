@@ -272,7 +272,7 @@ impl Scene {
     pub fn kill_program(&mut self) {
         let mut board = self.machine.board_mut();
         let Board { monitor, parts, .. } = &mut *board;
-        monitor.kill_program(&mut parts.fabric);
+        monitor.kill_program(parts);
     }
 
     /// The DSP's program is not run any more, for `span` from now on.
