@@ -110,6 +110,25 @@ fn a_stream_that_goes_on_is_never_told() {
     assert_eq!(bench.rings(bell::NOTICE), 0);
 }
 
+/// The page has room for one notice per session: the reason that ends it stays.
+#[test]
+fn a_stall_is_not_said_of_a_session_that_is_lost_anyway() {
+    let mut bench = Bench::open();
+    publish(&mut bench, 0);
+    assert_eq!(bench.call(Call::Dequeue, [0, 256, 0, 0])[0], Status::Refused as u32);
+    assert_eq!(bench.rings(bell::NOTICE), 1);
+    bench.pass(Time::ms(10_000));
+    assert_eq!(bench.rings(bell::NOTICE), 0);
+    assert_eq!(bench.answers().notices[0][0].kind, NoticeKind::Refused as u32);
+
+    let mut bench = Bench::open();
+    publish(&mut bench, 0);
+    bench.monitor.program_died(&mut bench.ground);
+    bench.pass(Time::ms(10_000));
+    assert_eq!(bench.rings(bell::NOTICE), 1);
+    assert_eq!(bench.answers().notices[0][0].kind, NoticeKind::Restarted as u32);
+}
+
 #[test]
 fn nobody_is_watched_when_nothing_is_open() {
     let mut bench = Bench::open();
