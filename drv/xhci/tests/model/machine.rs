@@ -207,12 +207,18 @@ impl Machine {
             .memory(span(DMA_MEDIA, Access::Dma));
         let image =
             Image::new(vec![jefe_task(), iommu_task(), xhci_task(), core, broker]).core1(program);
+        let span = |base, bytes| monitor::Span { base, bytes };
+        let controller = monitor::Controller { gate: GATE.1, registers: span(BAR.0, BAR.1.into()) };
+        let rings = u64::from(DMA_RING.2) * u64::from(PAGE);
         let places = Places {
-            gates: vec![GATE.1],
-            answers: ANSWERS.1,
-            tables: TABLES.1,
-            mailbox: MAILBOX,
-            media: (MEDIA, u64::from(PAGE)),
+            monitor: monitor::Places {
+                controllers: [Some(controller), None],
+                answers: ANSWERS.1,
+                windows: TABLES.1,
+                mailbox: MAILBOX,
+                rings: span(DMA_RING.1, rings),
+            },
+            media: span(MEDIA, u64::from(PAGE)),
             device: fabric::DeviceId(0),
         };
         let map = Map { msi_frame: FRAME, smmu: SMMU, ecam: ECAM };
