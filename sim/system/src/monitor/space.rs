@@ -192,7 +192,7 @@ mod tests {
         let place = RAM.plus(u64::from(PEER_TABLES_PAGE) * 4096 + 3 * 4);
         fabric.core_write(Core::App, place, &entry.to_le_bytes()).unwrap();
         fabric.barrier(Core::App);
-        (fabric, Space::new(RAM, Span { base: PAGE, bytes: 0 }))
+        (fabric, Space::new(RAM, monitor::Span { base: PAGE, bytes: 0 }))
     }
 
     #[test]
