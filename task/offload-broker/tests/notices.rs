@@ -93,14 +93,13 @@ fn a_stalled_session_plays_on_and_is_counted() {
 /// is about nobody; while it opens the enable is refused, or broken off.
 #[test]
 fn each_notice_in_each_phase_of_an_enable() {
-    let steps = UP.len() - 1;
     for trouble in [Trouble::Stalled, REFUSED, Trouble::Restarted] {
-        for step in 0..steps {
+        for (step, name) in UP[..UP.len() - 1].iter().enumerate() {
             let mut world = World::new(Dialect::Precise);
             world.mute_all = true;
             world.request(PEER, 1, enable(1, 0));
             (0..step).for_each(|_| assert!(world.finish_one()));
-            let arming = UP[step] == "arm";
+            let arming = *name == "arm";
             if world.has_sideband() {
                 world.notice(trouble);
             }
@@ -110,7 +109,7 @@ fn each_notice_in_each_phase_of_an_enable() {
                 REFUSED if arming => world.refused_with(Refusal::Misbehaved),
                 Trouble::Restarted if arming => assert!(world.responses.is_empty()),
                 _ => {
-                    assert_eq!(phase(&world), SessionPhase::Running, "{trouble:?} at {step}");
+                    assert_eq!(phase(&world), SessionPhase::Running, "{trouble:?} at {name}");
                     let counted = u32::from(arming && trouble == Trouble::Stalled);
                     assert_eq!(world.broker.status().stalls, counted);
                     continue;
