@@ -5,8 +5,8 @@ mod hardware;
 mod tasks;
 
 use crate::model::{
-    App, Bit, Dialect, Gate, Interrupt, Intid, Memory, MonitorAccess, Notify, Owner, Peripheral,
-    Pool, PoolId, Slot, Task, TaskIndex,
+    App, Bit, Dialect, Interrupt, Intid, Memory, MonitorAccess, Notify, Owner, Peripheral, Pool,
+    PoolId, Slot, Task, TaskIndex,
 };
 use crate::raw;
 use crate::refusal::{Refusal, Refusals, Rule, Source, Span};
@@ -98,10 +98,6 @@ fn build(
         chip: PathBuf::from(file.chip.get_ref()),
         kernel: file.kernel.name.clone(),
         kernel_features: file.kernel.features.clone(),
-        gate: match file.gate {
-            raw::Gate::Shadow => Gate::Shadow,
-            raw::Gate::Direct => Gate::Direct,
-        },
         dialect: match file.qmi.dialect {
             raw::Dialect::Precise => Dialect::Precise,
             raw::Dialect::Upstream => Dialect::Upstream,

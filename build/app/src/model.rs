@@ -28,15 +28,6 @@ impl Bit {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Intid(pub u16);
 
-/// Who writes the transfer rings that a controller reads.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// The DSP's monitor, after checking what the program wrote to a shadow.
-    Shadow,
-    /// The DSP program itself: a declared weaker class.
-    Direct,
-}
-
 /// How the QMI service answers what it refuses.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -207,8 +198,6 @@ pub struct App {
     pub kernel: String,
     /// The kernel's features.
     pub kernel_features: Vec<String>,
-    /// Who writes transfer rings.
-    pub gate: Gate,
     /// How QMI refusals look.
     pub dialect: Dialect,
     /// The chip's memory.

@@ -16,8 +16,7 @@ pub(crate) struct File {
     pub(crate) target: String,
     pub(crate) board: String,
     pub(crate) chip: Text,
-    #[serde(default)]
-    pub(crate) gate: Gate,
+    pub(crate) gate: Option<Spanned<Gate>>,
     #[serde(default)]
     pub(crate) qmi: Qmi,
     pub(crate) kernel: Kernel,
@@ -29,10 +28,9 @@ pub(crate) struct File {
 }
 
 /// Who writes the rings that the controller reads.
-#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Gate {
-    #[default]
     Shadow,
     Direct,
 }

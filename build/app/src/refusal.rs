@@ -66,11 +66,13 @@ pub enum Rule {
     PoolPlace,
     /// Pools do not overlap.
     PoolOverlap,
+    /// The gate is of a kind that is built.
+    GateBuilt,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Readable,
         Self::Syntax,
         Self::Name,
@@ -99,6 +101,7 @@ impl Rule {
         Self::PoolOwner,
         Self::PoolPlace,
         Self::PoolOverlap,
+        Self::GateBuilt,
     ];
 }
 

@@ -1,4 +1,4 @@
-//! Rules about registers, interrupts and pools.
+//! Rules about registers, interrupts, pools and the gate.
 
 use super::{Checker, MONITOR, Tasks, find, names};
 use crate::model::Intid;
@@ -24,6 +24,20 @@ impl Checker<'_> {
         self.check_peripherals(file, tasks, chip);
         self.check_interrupts(file, tasks, chip);
         self.check_pools(file, tasks, memory);
+        self.check_gate(file);
+    }
+
+    fn check_gate(&mut self, file: &raw::File) {
+        if let Some(gate) = &file.gate
+            && matches!(gate.get_ref(), raw::Gate::Direct)
+        {
+            self.refuse(
+                gate.span(),
+                Rule::GateBuilt,
+                "the gate `direct` is not built yet",
+                "\"shadow\" is what there is: the DSP's monitor writes the rings, after checking",
+            );
+        }
     }
 
     fn check_peripherals(&mut self, file: &raw::File, tasks: &Tasks<'_>, chip: &raw::ChipFile) {
