@@ -16,6 +16,19 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
 }
 
+/// Microframes from packet to packet: a millisecond for every headset here, by
+/// bInterval 1 at full speed and 4 at high speed. Taken from the stream itself,
+/// it would excuse a stream at the wrong pace.
+const PACE: u64 = 8;
+
+impl<'a> Packet<'a> {
+    /// The packet that went out in this microframe.
+    #[must_use]
+    pub const fn sent(microframe: u64, data: &'a [u8]) -> Self {
+        Self { interval: microframe / PACE, data }
+    }
+}
+
 /// What the headset made of it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Heard<'a> {

@@ -94,6 +94,8 @@ pub struct Report {
     pub task_faults: u64,
     /// What is still held at the end.
     pub leaks: Leaks,
+    /// Votes that someone tried to release twice.
+    pub double_releases: u32,
     /// Why the player gave up, when it did.
     pub refused: Option<String>,
     /// Seconds of sound over seconds of wall time.
@@ -126,6 +128,7 @@ impl Report {
             && self.model_violations == 0
             && self.task_faults == 0
             && self.leaks.total() == 0
+            && self.double_releases == 0
             && self.refused.is_none()
             && (asleep || self.may_wake())
     }
@@ -236,6 +239,7 @@ fn rows(report: &Report) -> Vec<Row> {
         zero("SMMU faults", report.iommu_faults),
         zero("model violations", report.model_violations),
         zero("task faults", report.task_faults),
+        zero("double releases", u64::from(report.double_releases)),
         row("left behind", leaks(&report.leaks), Some(report.leaks.total() == 0)),
         row(
             "first packet after",
@@ -301,6 +305,7 @@ mod tests {
             violations: Vec::new(),
             task_faults: 0,
             leaks: Leaks::default(),
+            double_releases: 0,
             refused: None,
             realtime_factor: 432.1,
             first_packet_ms: 190.0,
@@ -313,7 +318,7 @@ mod tests {
     #[test]
     fn each_thing_that_can_be_wrong_makes_the_run_wrong() {
         assert!(good().is_right());
-        let wrongs: [fn(&mut Report); 13] = [
+        let wrongs: [fn(&mut Report); 14] = [
             |r| r.bit_exact = false,
             |r| r.gaps = 1,
             |r| r.crowded = 1,
@@ -325,6 +330,7 @@ mod tests {
             |r| r.model_violations = 1,
             |r| r.task_faults = 1,
             |r| r.leaks.holds = 1,
+            |r| r.double_releases = 1,
             |r| r.leaks.quarantined = 1,
             |r| r.refused = Some("NoDevice".into()),
         ];

@@ -270,14 +270,7 @@ fn conclude(
         .find(|(stream, _)| stream.first.is_some());
     let played = stream.map(|(_, pcm)| pcm.to_vec()).unwrap_or_default();
     let log = controller.wire().log();
-    let cadence = log.packets().get(1).map_or(8, |second| {
-        let first = log.packets()[0].at.0;
-        if (second.at.0 - first).is_multiple_of(8) { 8 } else { 1 }
-    });
-    let wire = log
-        .packets()
-        .iter()
-        .map(|packet| Packet { interval: packet.at.0 / cadence, data: log.data(packet) });
+    let wire = log.packets().iter().map(|packet| Packet::sent(packet.at.0, log.data(packet)));
     let verdict = judge::judge(
         &sound.pcm,
         sound.frame_bytes(),
@@ -332,6 +325,7 @@ fn conclude(
         violations: fabric.violations.kept().iter().take(5).map(|v| format!("{v:?}")).collect(),
         task_faults: stats.tasks.iter().map(|task| task.faults).sum(),
         leaks: end.audit.map_or_else(Leaks::default, |audit| audit.leaks()),
+        double_releases: end.audit.map_or(0, |audit| audit.broker.double_releases),
         refused: refused.or_else(|| {
             end.audit.is_none().then(|| "the servers did not answer the auditor".to_owned())
         }),

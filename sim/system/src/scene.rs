@@ -353,11 +353,7 @@ impl Scene {
         let log = controller.wire().log();
         let packets =
             || log.packets()[mark.packets..].iter().filter(|packet| packet.device == address);
-        let first = packets().next().map_or(0, |packet| packet.at.0);
-        let cadence =
-            packets().nth(1).map_or(8, |second| if (second.at.0 - first) % 8 == 0 { 8 } else { 1 });
-        let wire = packets()
-            .map(|packet| Packet { interval: packet.at.0 / cadence, data: log.data(packet) });
+        let wire = packets().map(|packet| Packet::sent(packet.at.0, log.data(packet)));
         let dropped = heard.overflows + heard.ignored_packets - mark.dropped;
         let heard =
             Heard { pcm: &played, gaps: (heard.gaps - mark.gaps) as u32, dropped: dropped as u32 };
