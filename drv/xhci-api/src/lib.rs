@@ -309,8 +309,6 @@ pub enum XhciError {
     BadEndpoint,
     /// The endpoint is not running.
     NotRunning,
-    /// The endpoint uses streams (X4).
-    HasStreams,
     /// The endpoint belongs to a sideband.
     EndpointBusy,
     /// The endpoint does not belong to this sideband.

@@ -332,9 +332,7 @@ const fn xhci(error: XhciError) -> Refusal {
         E::NoSidebands | E::NoTickets | E::Resource | E::NoSlots | E::NoBounceMemory => {
             Refusal::NoResources
         }
-        E::NoEndpoint | E::BadEndpoint | E::NotRunning | E::HasStreams | E::NoEndpoints => {
-            Refusal::NoEndpoint
-        }
+        E::NoEndpoint | E::BadEndpoint | E::NotRunning | E::NoEndpoints => Refusal::NoEndpoint,
         E::EndpointBusy | E::EndpointNotOwned | E::Busy => Refusal::EndpointBusy,
         E::InterrupterTaken => Refusal::InterrupterTaken,
         E::InterrupterRange | E::InterruptersExhausted => Refusal::InterrupterRange,
