@@ -38,22 +38,16 @@ pub struct Trb(pub [u32; 4]);
 
 /// The cycle bit, in word 3 of every TRB.
 pub const CYCLE: u32 = 1 << 0;
-/// Evaluate Next TRB, word 3; on a Link TRB the same bit is Toggle Cycle.
-pub const ENT: u32 = 1 << 1;
 /// Toggle Cycle of a Link TRB, word 3.
 pub const TC: u32 = 1 << 1;
 /// Interrupt on Short Packet, word 3.
 pub const ISP: u32 = 1 << 2;
-/// No Snoop, word 3.
-pub const NO_SNOOP: u32 = 1 << 3;
 /// Chain, word 3.
 pub const CHAIN: u32 = 1 << 4;
 /// Interrupt on Completion, word 3.
 pub const IOC: u32 = 1 << 5;
 /// Immediate Data, word 3.
 pub const IDT: u32 = 1 << 6;
-/// Block Event Interrupt, word 3.
-pub const BEI: u32 = 1 << 9;
 
 /// What a TRB is (6.4.6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

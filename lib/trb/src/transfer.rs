@@ -38,7 +38,7 @@ pub const fn status(is_in: bool, interrupter: InterrupterId) -> Trb {
     Trb::new(TrbType::Status, 0, interrupter.field(), IOC | direction)
 }
 
-/// A Normal TRB; `flags` of CHAIN, IOC, ISP, BEI.
+/// A Normal TRB; `flags` of CHAIN, IOC and ISP.
 #[must_use]
 pub const fn normal(
     buffer: Bus,
@@ -86,7 +86,7 @@ pub struct Isoch {
     pub start: Start,
     /// Whose event ring.
     pub interrupter: InterrupterId,
-    /// Further flags: IOC, ISP, BEI.
+    /// Further flags: IOC and ISP.
     pub flags: u32,
 }
 
