@@ -106,6 +106,7 @@ proptest::proptest! {
     }
 }
 
+/// Rule 5: a handle is checked where it is used, by the one who gave it out.
 #[test]
 fn a_handle_of_an_earlier_life_of_the_server_is_told_so() {
     let old = Four::new(Epoch(1)).insert(A, 1).unwrap();
@@ -185,6 +186,7 @@ fn a_ticket_is_pending_then_done_then_spent() {
     assert_eq!(tickets.result(ticket, A), Err(HandleError::Stale));
 }
 
+/// Rule 3: who waits holds a ticket, and one client cannot hold them all.
 #[test]
 fn tickets_are_bounded_per_client_and_in_all() {
     let mut tickets = Operations::new(Epoch(0));

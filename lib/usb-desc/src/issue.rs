@@ -213,7 +213,7 @@ impl fmt::Display for Issue {
 mod tests {
     use super::Rule;
 
-    /// R32 of the review list: each cause has a code of its own.
+    /// Rule 10 (R32 of the review list): each cause has a code of its own.
     #[test]
     fn each_rule_has_a_code_of_its_own() {
         for (index, rule) in Rule::ALL.iter().enumerate() {

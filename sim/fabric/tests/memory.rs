@@ -135,6 +135,7 @@ fn a_page_given_back_is_poisoned_and_touching_it_is_a_violation() {
     assert!(fabric.violations.fatal().is_some());
 }
 
+/// Rule 1: each page has one owner, and who else touches it ends the run.
 #[test]
 fn a_device_in_another_owners_page_is_a_violation() {
     let mut fabric = fabric(7);

@@ -343,7 +343,7 @@ fn the_ninth_session_is_refused_and_the_eight_play_on() {
     assert_eq!(world.broker.status().sessions, 8);
 }
 
-/// R18, R32: each way to be refused on the way is told apart on the wire.
+/// Rule 10 (R18, R32): each way to be refused on the way is told apart on the wire.
 #[test]
 fn every_cause_that_a_server_can_give_reaches_the_peer_with_its_own_code() {
     use Failure as F;

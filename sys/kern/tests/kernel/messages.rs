@@ -151,6 +151,7 @@ fn closed_receive_from_a_task_that_is_not_there_is_a_fault() {
     assert_eq!(bench.fault(1), usage(UsageError::TaskOutOfRange));
 }
 
+/// Rule 2: what the build has not drawn, the kernel does not let happen.
 #[test]
 fn send_outside_the_mask_is_a_fault_even_to_the_dead() {
     // Down, to oneself, and to a dead incarnation.
