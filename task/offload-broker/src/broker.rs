@@ -257,6 +257,7 @@ impl Broker {
             }
             Input::ClientGone(gone) => self.peer_gone(now, |client| client == gone),
             Input::ServerDied(server) => self.server_died(now, server),
+            Input::ControllerReady => self.unpark(now),
             Input::PortUp(at) => {
                 self.backend.port_up(at);
                 self.unpark(now);

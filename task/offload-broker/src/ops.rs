@@ -178,6 +178,9 @@ pub enum Input {
     ClientGone(Address),
     /// A server died.
     ServerDied(Server),
+    /// A controller was reset and is at work again: what it or its driver's
+    /// earlier life kept from being given back, it keeps no more.
+    ControllerReady,
     /// The DSP offers its port service here.
     PortUp(Address),
     /// The port service at this address is gone.

@@ -407,6 +407,22 @@ fn upstream_is_told_of_a_slot_once_and_precise_of_each_stream() {
     }
 }
 
+/// Rule 9: a driver that died leaves its rings mapped until its next life has
+/// reset the controller; the window is closed then, and nothing stays behind.
+#[test]
+fn what_a_dead_driver_left_mapped_is_closed_when_the_controller_is_ready_again() {
+    let mut world = World::running(Dialect::Precise);
+    world.fail.insert("close_window", Failure::Iommu(iommu_api::IommuError::StillMapped));
+    world.input(Input::ServerDied(Server::Xhci));
+    world.pass(PEER_DEADLINE_MS);
+    assert_eq!(world.broker.status().sessions, 1, "{:?}", world.log);
+    world.fail.clear();
+    world.log.clear();
+    world.input(Input::ControllerReady);
+    assert_eq!(world.log, ["close_window"]);
+    assert_eq!(world.broker.status().sessions, 0);
+}
+
 /// Not confirmed by its deadline: nothing that may be seen is freed, the vote
 /// goes all the same, who waits is answered, and the rest is done once the DSP
 /// was reset.

@@ -70,11 +70,9 @@ impl Executor<'_> {
                 }
                 // Sessions are revoked one by one; the rest is usb_core's.
                 Ok(
-                    Event::PortChanged { .. }
-                    | Event::IsochProgress { .. }
-                    | Event::ControllerDied
-                    | Event::ControllerReady,
+                    Event::PortChanged { .. } | Event::IsochProgress { .. } | Event::ControllerDied,
                 ) => {}
+                Ok(Event::ControllerReady) => self.feed(Input::ControllerReady),
                 Err(_) => return self.server_died(),
             }
         }
