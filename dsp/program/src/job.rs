@@ -111,6 +111,14 @@ impl Job {
         }
     }
 
+    /// What was said last may not have been heard. Giving a stream back can be
+    /// said twice; asking for one cannot, so that runs into its deadline.
+    pub(crate) fn ask_again(&mut self) {
+        if let Phase::Disabling { sent, .. } = &mut self.phase {
+            *sent = None;
+        }
+    }
+
     pub(crate) fn response(&mut self, txn: Txn, response: &StreamResponse) {
         match self.phase {
             Phase::Requesting(Some(sent)) if sent.txn == txn => {

@@ -132,6 +132,13 @@ impl Program {
                 self.lose_broker();
                 self.broker = Some(at);
             }
+            // Said again where it was: the link began anew, and what was on its
+            // way is lost.
+            Control::NewServer(Server { service, at, .. })
+                if service == qmi::SERVICE && self.broker == Some(at) =>
+            {
+                self.jobs.iter_mut().flatten().for_each(Job::ask_again);
+            }
             Control::DelServer(Server { service, at, .. })
                 if service == qmi::SERVICE && self.broker == Some(at) =>
             {

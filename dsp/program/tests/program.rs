@@ -501,6 +501,27 @@ fn an_answer_that_never_comes_ends_in_a_report() {
 }
 
 #[test]
+fn a_link_that_begins_anew_is_told_again_that_a_stream_is_given_back() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    let message = start(1, 48_000, 48_000);
+    playing(&core, &mut program, &message, &granted(Speed::FULL, 192, 1, false), 192);
+    core.sent();
+    core.announce_broker();
+    program.step(&core);
+    assert!(requests(&core.sent()).is_empty(), "a stream that runs runs on");
+    core.port(Kind::Stop, &message);
+    program.step(&core);
+    core.announce_broker();
+    program.step(&core);
+    let said = requests(&core.sent());
+    let enables: Vec<u8> = said.iter().map(|(_, request)| request.enable).collect();
+    assert_eq!(enables, [0, 0]);
+    assert_ne!(said[0].0, said[1].0, "a transaction of its own");
+}
+
+#[test]
 fn a_full_mailbox_delays_what_is_said_and_loses_nothing() {
     let core = TestCore::new();
     let mut program = Program::new();
