@@ -5,6 +5,7 @@
 //! plays bit for bit and with everything given back.
 
 mod contention;
+mod deaths;
 mod dsp;
 mod repeat;
 mod tasks;

@@ -43,7 +43,7 @@ fn any_task_dies_after_a_sound_and_the_next_one_is_exact() {
 fn recover(world: &mut World, victim: &str) {
     world.scene.run_for(Time::ms(1_500));
     if victim == "iommu" {
-        world.accept_faults();
+        world.accept_mapper_death();
     }
 }
 
