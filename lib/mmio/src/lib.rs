@@ -6,7 +6,7 @@
 
 #![cfg_attr(target_os = "none", no_std)]
 
-use addr::Phys;
+pub use addr::Phys;
 
 /// One block of device registers, `len` bytes from `base`.
 #[derive(Debug)]
@@ -95,6 +95,19 @@ impl Registers {
         );
         self.base.plus(u64::from(offset)).0
     }
+}
+
+/// The [`Registers`] of a generated constant, in the few lines of a task's
+/// binary: `registers!(image::registers::UART0)`. What the generator wrote is
+/// what the kernel maps for the task; any other address would fault it.
+#[cfg(target_os = "none")]
+#[macro_export]
+macro_rules! registers {
+    ($block:expr) => {
+        // SAFETY: app.toml gives the task this block, and each block once; the
+        // kernel maps it as device memory.
+        unsafe { $crate::Registers::new($crate::Phys($block.0), $block.1) }
+    };
 }
 
 #[cfg(not(target_os = "none"))]

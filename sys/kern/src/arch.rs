@@ -7,9 +7,13 @@
 
 use crate::umem::{Readable, Writable};
 
+#[cfg(target_os = "none")]
+pub mod armv7a;
 #[cfg(not(target_os = "none"))]
 pub mod host;
 
+#[cfg(target_os = "none")]
+use armv7a::Armv7a as Selected;
 #[cfg(not(target_os = "none"))]
 use host::Host as Selected;
 
@@ -25,7 +29,7 @@ pub trait Arch {
     type Address: Copy + Ord;
 
     /// Registers of a task that does not run.
-    type SavedState: SavedRegisters + Default;
+    type SavedState: SavedRegisters;
 
     /// Copies as many bytes as both have, and says how many.
     fn copy(from: Readable, to: Writable) -> usize;
@@ -46,6 +50,9 @@ pub trait Arch {
 /// The registers of a system call, by position: arguments 0 to 6 are r4 to r10,
 /// the number is r11, results begin at r4.
 pub trait SavedRegisters {
+    /// Those of a task that has not begun.
+    const EMPTY: Self;
+
     /// Argument number `n`, at most 6.
     fn argument(&self, n: usize) -> usize;
 

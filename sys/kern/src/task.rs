@@ -6,7 +6,7 @@
 
 use abi::{Generation, Priority, RegionAttributes, SchedState, TaskId, TaskState};
 
-use crate::arch::{Address, SavedState};
+use crate::arch::{Address, SavedRegisters, SavedState};
 
 /// Regions a task can have. An MMU does not limit them; eight hold RAM, text,
 /// read-only data, and five of pools and devices. The build refuses a ninth.
@@ -116,15 +116,15 @@ impl Task {
     /// When the mask names a task that is not more important: the build has to
     /// refuse that, because such a SEND could close a circle of waiting.
     #[must_use]
-    pub fn new(index: TaskIndex, descriptor: &'static TaskDesc, send_mask: u32) -> Self {
+    pub const fn new(index: TaskIndex, descriptor: &'static TaskDesc, send_mask: u32) -> Self {
         assert!(send_mask < index.bit(), "image lets a task SEND to one not more important");
         Self {
-            save: SavedState::default(),
+            save: SavedState::EMPTY,
             state: TaskState::Healthy(SchedState::Stopped),
-            generation: Generation::default(),
+            generation: Generation(0),
             priority: Priority(index.0),
             descriptor,
-            timer: Timer::default(),
+            timer: Timer { deadline: None, to_post: NotificationSet(0) },
             notifications: NotificationSet(0),
             send_mask,
             senders: 0,

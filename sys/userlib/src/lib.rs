@@ -11,7 +11,11 @@
 #![no_std]
 
 mod arch;
+#[cfg(target_os = "none")]
+mod binary;
 mod call;
+#[cfg(all(target_os = "none", feature = "counter"))]
+pub mod counter;
 pub mod hl;
 pub mod kipc;
 mod lease;
@@ -21,6 +25,8 @@ pub use abi::{
     FaultInfo, FaultSource, Generation, IrqStatus, LeaseAttributes, ReplyFaultReason, SchedState,
     TIMER_MASK, TaskId, TaskState, UsageError, dead_response_code, extract_new_generation,
 };
+#[cfg(target_os = "none")]
+pub use arch::{Tables, abort};
 pub use call::{
     ClosedRecvError, RecvMessage, TimerState, set_timer_relative, sys_borrow_info, sys_borrow_read,
     sys_borrow_write, sys_get_timer, sys_irq_control, sys_irq_control_clear_pending,

@@ -44,6 +44,8 @@ impl SavedState {
 }
 
 impl SavedRegisters for SavedState {
+    const EMPTY: Self = Self { r4: 0, r5: 0, r6: 0, r7: 0, r8: 0, r9: 0, r10: 0, r11: 0 };
+
     fn argument(&self, n: usize) -> usize {
         match n {
             0 => self.r4,

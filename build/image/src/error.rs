@@ -1,0 +1,56 @@
+//! Why an image cannot be built.
+
+use app::Refusals;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why an image cannot be built.
+#[derive(Debug)]
+pub enum Error {
+    /// app.toml breaks a rule.
+    Description(Refusals),
+    /// A file cannot be read or written.
+    File(PathBuf, std::io::Error),
+    /// cargo cannot be started.
+    NoCargo(std::io::Error),
+    /// `core` cannot be built: its source is missing.
+    NoSource,
+    /// This part does not compile; the compiler has said why.
+    Compile(String),
+    /// The linker made of this part what is no ELF file for the target.
+    NotElf(String),
+    /// This part has memory outside its place: name, what, bytes, limit.
+    TooLarge(String, &'static str, u32, u32),
+    /// A task has more regions than the kernel keeps: name, how many.
+    TooManyRegions(String, usize),
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, error: std::io::Error) -> Self {
+        Self::File(path.to_owned(), error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Description(refusals) => refusals.fmt(f),
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::NoCargo(error) => write!(f, "cargo cannot be started: {error}"),
+            Self::NoSource => {
+                write!(f, "the source of `core` is missing: rustup component add rust-src")
+            }
+            Self::Compile(part) => write!(f, "`{part}` does not compile, see above"),
+            Self::NotElf(part) => write!(f, "`{part}` is no ELF file for this target"),
+            Self::TooLarge(part, what, bytes, limit) => write!(
+                f,
+                "`{part}` needs {bytes} bytes of {what}; app.toml allows {limit} (`max-sizes`)"
+            ),
+            Self::TooManyRegions(part, regions) => {
+                write!(f, "`{part}` has {regions} regions; the kernel keeps 8 for a task")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

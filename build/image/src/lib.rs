@@ -1,0 +1,105 @@
+//! Makes a bootable image out of app.toml.
+//!
+//! Every task is built at its own addresses, within the sizes that app.toml
+//! allows it; then the kernel, with the descriptors and tables that follow from
+//! app.toml and from what the tasks became; then one ELF file of all of them.
+//! `core` is built along: nobody ships one for the target.
+//!
+//! Not here: archives, and how an image is run.
+
+mod cargo;
+mod elf;
+mod error;
+mod kernel;
+mod layout;
+mod task;
+
+pub use error::Error;
+pub use layout::{Area, PAGE};
+
+use app::App;
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Where the project is and where things go.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The workspace.
+    pub workspace: PathBuf,
+    /// What is built: `<output>/dist/<image>/final.elf` and what leads there.
+    pub output: PathBuf,
+}
+
+/// What one part of an image takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The task, or `kernel`.
+    pub name: String,
+    /// Bytes of code.
+    pub text: u32,
+    /// Bytes of constants.
+    pub constants: u32,
+    /// Bytes of RAM: data and stack.
+    pub ram: u32,
+    /// Bytes of code and constants that app.toml allows; none for the kernel.
+    pub flash_limit: Option<u32>,
+    /// Bytes of RAM that app.toml allows; none for the kernel.
+    pub ram_limit: Option<u32>,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The ELF file to boot.
+    pub elf: PathBuf,
+    /// The checked description it was made from.
+    pub app: App,
+    /// The kernel, then the tasks in order of importance.
+    pub usage: Vec<Usage>,
+    /// The number by which the image knows itself.
+    pub id: u64,
+}
+
+/// Builds the image that the app.toml at `description` describes; `progress`
+/// hears what is built next.
+///
+/// # Errors
+/// When the description breaks a rule, something does not compile, or something
+/// does not fit.
+pub fn build(
+    description: &Path,
+    folders: &Folders,
+    mut progress: impl FnMut(&str),
+) -> Result<Image, Error> {
+    let app = App::load(description).map_err(Error::Description)?;
+    let places = layout::places(&app);
+    let work = folders.output.join("build").join(&app.name);
+    let dist = folders.output.join("dist").join(&app.name);
+    for folder in [&work, &dist] {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    }
+
+    let mut digest = Xxh3::new();
+    let mut usage = Vec::new();
+    let mut tasks = Vec::new();
+    for ((index, task), place) in app.indexed().zip(&places.tasks) {
+        progress(&task.name);
+        let built = task::build(&app, index, *place, &work, folders)?;
+        usage.push(built.usage(task));
+        digest.update(&built.elf.contents());
+        tasks.push(built);
+    }
+
+    progress("kernel");
+    let tables = kernel::tables(&app, &places, &tasks);
+    digest.update(tables.as_bytes());
+    let id = digest.digest();
+    let kernel = kernel::build(&app, &tables, id, &work, folders)?;
+    usage.insert(0, kernel::usage(&kernel));
+
+    let elf = dist.join("final.elf");
+    let parts = std::iter::once(&kernel).chain(tasks.iter().map(|task| &task.elf));
+    let whole = elf::join(kernel.entry, parts.flat_map(|part| &part.segments));
+    std::fs::write(&elf, whole).map_err(|error| Error::file(&elf, error))?;
+    Ok(Image { elf, app, usage, id })
+}

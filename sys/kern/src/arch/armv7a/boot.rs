@@ -1,0 +1,60 @@
+//! From the loader to the first task.
+//!
+//! The image is loaded whole, statics with their first values; the loader
+//! leaves the MMU off and enters in supervisor mode with all masked. Only core
+//! 0 runs the kernel.
+
+use core::arch::global_asm;
+
+use super::context::ReturnState;
+use super::image::image;
+use super::platform::Board;
+use super::timer::Timer;
+use super::{cp15, gic, machine, mmu, vectors};
+use crate::kernel::Kernel;
+
+global_asm!(
+    ".section .text.boot, \"ax\"",
+    ".syntax unified",
+    ".arm",
+    ".global Reset",
+    ".type Reset, %function",
+    "Reset:",
+    "   cpsid aif, #0x17", // abort mode
+    "   ldr sp, 2f",
+    "   cpsid aif, #0x1b", // undefined mode
+    "   ldr sp, 2f",
+    "   cpsid aif, #0x13", // supervisor mode
+    "   ldr sp, 1f",
+    "   mov lr, #0xffffffff", // a backtrace ends here
+    "   bl sotto_boot",
+    "   b sotto_resume",
+    "1: .word sotto_stack_top",
+    "2: .word sotto_scratch + {scratch}",
+    ".size Reset, . - Reset",
+    ".section .bss.sotto_scratch, \"aw\", %nobits",
+    ".align 2",
+    "sotto_scratch: .space {scratch}",
+    scratch = const vectors::SCRATCH,
+);
+
+unsafe extern "C" {
+    static sotto_vectors: u8;
+}
+
+/// Sets up the machine; the return state of the first task.
+#[unsafe(no_mangle)]
+extern "C" fn sotto_boot() -> *mut ReturnState {
+    let image = image();
+    // SAFETY: the first code that runs, once: the MMU is off, interrupts are
+    // masked, and nothing else has the tables or the tasks.
+    unsafe {
+        cp15::set_vbar((&raw const sotto_vectors) as u32);
+        let spaces = mmu::start(image);
+        gic::start();
+        let options = image.options;
+        let board = Board { timer: Timer::start(options.slice, options.counter) };
+        let kernel = Kernel::new(&mut *image.tasks.get());
+        machine::begin(kernel, board, spaces)
+    }
+}

@@ -1,0 +1,94 @@
+//! The machine is an ARMv7-A core under the kernel; a call is an SVC.
+//!
+//! The stub is naked, has no unwind information and changes the stack with
+//! `push` alone, leaving lr as it was: that is what Humility undoes to find a
+//! waiting task's caller.
+
+use core::arch::naked_asm;
+
+use super::Registers;
+
+/// A system call.
+///
+/// # Safety
+/// Registers that the call's ABI declares to be pointers must describe memory
+/// that the caller may give away for the length of the call: the kernel checks
+/// them against the task's regions, but cannot check lifetimes.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn syscall(registers: &mut Registers) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldm r0, {{r4-r11}}",
+        "svc #0",
+        "stm r0, {{r4-r11}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// What the build says of a task to the task itself.
+#[derive(Debug)]
+pub struct Tables {
+    /// Task slots: name and task index.
+    pub slots: &'static [(&'static str, u16)],
+    /// Whom it may post to: task index and bits.
+    pub notifies: &'static [(u16, u32)],
+}
+
+unsafe extern "Rust" {
+    /// Written by `build/image` into each task's binary.
+    safe static SOTTO_TASK: Tables;
+}
+
+pub(crate) fn task_slot(name: &str) -> Option<u16> {
+    SOTTO_TASK.slots.iter().find(|slot| slot.0 == name).map(|slot| slot.1)
+}
+
+pub(crate) fn notify_mask(target: u16) -> u32 {
+    SOTTO_TASK.notifies.iter().filter(|row| row.0 == target).fold(0, |all, row| all | row.1)
+}
+
+unsafe extern "Rust" {
+    safe fn sotto_main() -> !;
+}
+
+/// Where a task begins: on an empty stack, of which it uses nothing.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.start")]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!("bl {main}", "udf #0", main = sym main)
+}
+
+extern "C" fn main() -> ! {
+    sotto_main()
+}
+
+/// Bytes of a panic message that are kept: as many as the kernel hands on.
+const MESSAGE: usize = abi::PANIC_MESSAGE_MAX_LEN;
+
+/// Text, up to a length.
+struct Message {
+    bytes: [u8; MESSAGE],
+    len: usize,
+}
+
+impl core::fmt::Write for Message {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let len = text.len().min(MESSAGE - self.len);
+        self.bytes[self.len..][..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
+    }
+}
+
+/// Ends the task with what `info` says; the panic handler of every task.
+pub fn abort(info: &core::panic::PanicInfo<'_>) -> ! {
+    use core::fmt::Write;
+    let mut message = Message { bytes: [0; MESSAGE], len: 0 };
+    // `Message` takes everything. A host's message reads the same way.
+    let _ = match info.location() {
+        Some(at) => write!(message, "{}, {}:{}", info.message(), at.file(), at.line()),
+        None => write!(message, "{}", info.message()),
+    };
+    crate::sys_panic(&message.bytes[..message.len])
+}
