@@ -6,7 +6,7 @@
 //! does not allow the copy, or ends before the offset is the borrower's, who
 //! could have asked with BORROW_INFO.
 
-use abi::{LeaseAttributes, SchedState, TaskId, ULease, UsageError};
+use abi::{LeaseAttributes, TaskId, ULease, UsageError};
 
 use crate::arch::{self, Address, SavedRegisters};
 use crate::err::UserError;
@@ -76,7 +76,7 @@ impl Kernel {
         let id = TaskId(borrower.save.argument(0) as u16);
         let index = self.index_of(id)?;
         let lender = &self.tasks[index.get()];
-        let lends = lender.is_in(SchedState::InReply(borrower.id(caller)));
+        let lends = lender.waits_for_reply_of(borrower.id(caller));
         if id.generation() != lender.generation || !lends {
             return Err(UserError::NotLending);
         }

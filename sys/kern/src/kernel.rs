@@ -57,6 +57,7 @@ impl Kernel {
     /// Which task runs now: the most important of those that can. `None` when
     /// all wait.
     #[must_use]
+    #[inline(always)]
     pub fn current(&self) -> Option<TaskIndex> {
         TaskIndex::first_of(self.ready)
     }
@@ -80,6 +81,7 @@ impl Kernel {
     }
 
     /// Task `index`, for the architecture's entry and exit code.
+    #[inline(always)]
     pub fn task_mut(&mut self, index: TaskIndex) -> &mut Task {
         &mut self.tasks[index.get()]
     }
@@ -140,6 +142,7 @@ impl Kernel {
     }
 
     /// Which task `id` names, if it is one of the image.
+    #[inline(always)]
     pub(crate) fn index_of(&self, id: TaskId) -> Result<TaskIndex, UsageError> {
         if id.index() < self.tasks.len() {
             Ok(TaskIndex(id.index() as u8))
@@ -149,6 +152,7 @@ impl Kernel {
     }
 
     /// Refuses an `id` of `index` whose incarnation does not run any more.
+    #[inline(always)]
     pub(crate) fn check_alive(&self, id: TaskId, index: TaskIndex) -> Result<(), UserError> {
         let task = &self.tasks[index.get()];
         if id.generation() == task.generation && !task.is_dead() {
@@ -158,6 +162,7 @@ impl Kernel {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn set_runnable(&mut self, index: TaskIndex) {
         if !self.halted {
             self.tasks[index.get()].state = TaskState::Healthy(SchedState::Runnable);
@@ -165,6 +170,7 @@ impl Kernel {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn block(&mut self, index: TaskIndex, state: SchedState) {
         self.tasks[index.get()].state = TaskState::Healthy(state);
         self.ready &= !index.bit();
@@ -172,6 +178,7 @@ impl Kernel {
 
     /// Sets notification bits of `index`, and ends its RECV if it waits for one
     /// of them.
+    #[inline(always)]
     pub(crate) fn post_to(&mut self, index: TaskIndex, bits: NotificationSet) {
         let task = &mut self.tasks[index.get()];
         task.notifications.0 |= bits.0;
@@ -196,10 +203,7 @@ impl Kernel {
         self.tasks[index.get()].senders = 0;
         for other in (0..self.tasks.len() as u8).map(TaskIndex) {
             let task = &mut self.tasks[other.get()];
-            let waits = task.is_in(SchedState::InSend(id))
-                || task.is_in(SchedState::InReply(id))
-                || task.is_in(SchedState::InRecv(Some(id)));
-            if waits {
+            if task.waits_for(id) {
                 task.save.set_result(0, code as usize);
                 task.save.set_result(1, 0);
                 self.set_runnable(other);

@@ -22,6 +22,7 @@ mod irq;
 mod kernel;
 mod kipc;
 mod platform;
+mod quick;
 mod syscalls;
 mod task;
 mod time;

@@ -4,7 +4,9 @@
 //! ways: with results in the caller's registers; with the caller waiting, its
 //! arguments left in its registers for whoever ends the wait; or with a fault.
 
-use abi::{FaultInfo, RECV_CLOSED, ReplyFaultReason, SchedState, Sysnum, TaskId, UsageError};
+use abi::{
+    FaultInfo, RECV_CLOSED, ReplyFaultReason, SchedState, Sysnum, TaskId, TaskState, UsageError,
+};
 
 use crate::arch::{self, Address, SavedRegisters};
 use crate::err::UserError;
@@ -24,17 +26,37 @@ struct Receive {
 impl Kernel {
     /// Does the system call that `caller`'s registers ask for, and says who
     /// runs next.
+    #[inline(always)]
     pub fn syscall(
         &mut self,
         platform: &mut impl Platform,
         caller: TaskIndex,
     ) -> Option<TaskIndex> {
+        const SEND: u32 = Sysnum::Send as u32;
+        const RECV: u32 = Sysnum::Recv as u32;
+        const POST: u32 = Sysnum::Post as u32;
+        const REPLY_RECV: u32 = Sysnum::ReplyRecv as u32;
+        let done = match self.tasks[caller.get()].save.number() {
+            SEND => self.quick_send(caller),
+            REPLY_RECV => self.quick_reply_recv(caller),
+            RECV => self.quick_recv(caller),
+            POST => self.quick_post(platform, caller),
+            _ => false,
+        };
+        if !done {
+            self.full_syscall(platform, caller);
+        }
+        self.current()
+    }
+
+    #[inline(never)]
+    fn full_syscall(&mut self, platform: &mut impl Platform, caller: TaskIndex) {
         let number = self.tasks[caller.get()].save.number();
         let result = match Sysnum::try_from(number) {
             Ok(Sysnum::Send) => self.sys_send(platform, caller),
-            Ok(Sysnum::ReplyRecv) => self.sys_reply_recv(caller),
             Ok(Sysnum::Recv) => self.sys_recv(caller),
             Ok(Sysnum::Reply) => self.sys_reply(caller),
+            Ok(Sysnum::ReplyRecv) => self.sys_reply_recv(caller),
             Ok(Sysnum::SetTimer) => self.sys_set_timer(platform, caller),
             Ok(Sysnum::BorrowRead) => self.sys_borrow_read(caller),
             Ok(Sysnum::BorrowWrite) => self.sys_borrow_write(caller),
@@ -51,7 +73,6 @@ impl Kernel {
         if let Err(error) = result {
             self.end_with_error(platform, caller, error);
         }
-        self.current()
     }
 
     fn end_with_error(
@@ -92,17 +113,17 @@ impl Kernel {
             return Err(UsageError::IllegalTask.into());
         }
         self.check_alive(id, target)?;
-        let receiver = &self.tasks[target.get()];
-        let sender_id = self.tasks[caller.get()].id(caller);
-        if receiver.is_in(SchedState::InRecv(None))
-            || receiver.is_in(SchedState::InRecv(Some(sender_id)))
-        {
-            let buffer = receiver.checked_writable(0);
-            self.deliver(caller, target, buffer);
-            self.set_runnable(target);
-        } else {
-            self.tasks[target.get()].senders |= caller.bit();
-            self.block(caller, SchedState::InSend(id));
+        let sender = self.tasks[caller.get()].id(caller);
+        match self.tasks[target.get()].state {
+            TaskState::Healthy(SchedState::InRecv(from)) if from.is_none_or(|id| id == sender) => {
+                let buffer = self.tasks[target.get()].checked_writable(0);
+                self.deliver_to(target, caller, buffer);
+                self.set_runnable(target);
+            }
+            _ => {
+                self.tasks[target.get()].senders |= caller.bit();
+                self.block(caller, SchedState::InSend(id));
+            }
         }
         Ok(())
     }
@@ -200,42 +221,26 @@ impl Kernel {
         match TaskIndex::first_of(senders) {
             Some(sender) => {
                 self.tasks[caller.get()].senders &= !sender.bit();
-                self.deliver(sender, caller, receive.buffer);
+                self.deliver_to(caller, sender, receive.buffer);
             }
             None => self.block(caller, SchedState::InRecv(receive.from)),
         }
         Ok(())
     }
 
-    /// Copies the message of `sender`, which is in SEND, to `receiver`, and
-    /// leaves the sender waiting for the reply.
-    fn deliver(&mut self, sender: TaskIndex, receiver: TaskIndex, buffer: Writable) {
-        let from = &self.tasks[sender.get()];
-        let message = from.checked_readable(1);
-        let operation = from.save.argument(0) & 0xFFFF;
-        let response_capacity = from.save.argument(4);
-        let lease_count = from.save.argument(6);
-        let sender_id = from.id(sender);
-        arch::copy(message, buffer);
-        let to = &mut self.tasks[receiver.get()];
-        to.save.set_result(0, 0);
-        to.save.set_result(1, usize::from(sender_id.0));
-        to.save.set_result(2, operation);
-        to.save.set_result(3, message.len());
-        to.save.set_result(4, response_capacity);
-        to.save.set_result(5, lease_count);
-        let receiver_id = to.id(receiver);
-        self.block(sender, SchedState::InReply(receiver_id));
+    /// As [`deliver`], by index.
+    fn deliver_to(&mut self, receiver: TaskIndex, sender: TaskIndex, buffer: Writable) {
+        let pair = self.tasks.get_disjoint_mut([sender.get(), receiver.get()]);
+        let [from, to] = pair.expect("no task sends to itself");
+        deliver((from, sender), (to, receiver), buffer);
+        self.ready &= !sender.bit();
     }
 
     /// Answers the client that arguments 0 and 1 name, if it still waits.
     fn reply(&mut self, caller: TaskIndex, message: Readable) -> Result<(), UserError> {
         let code = self.tasks[caller.get()].save.argument(1);
         if let Some(client) = self.waiting_client(caller)? {
-            let task = &mut self.tasks[client.get()];
-            let copied = arch::copy(message, task.checked_writable(3));
-            task.save.set_result(0, code as u32 as usize);
-            task.save.set_result(1, copied);
+            hand_back(code, message, &mut self.tasks[client.get()]);
             self.set_runnable(client);
         }
         Ok(())
@@ -247,19 +252,55 @@ impl Kernel {
         let id = TaskId(task.save.argument(0) as u16);
         let index = self.index_of(id)?;
         let client = &self.tasks[index.get()];
-        let waits = client.generation == id.generation()
-            && client.is_in(SchedState::InReply(task.id(caller)));
+        let waits =
+            client.generation == id.generation() && client.waits_for_reply_of(task.id(caller));
         Ok(waits.then_some(index))
     }
 }
 
+/// Copies the message of `from`, which is in SEND, to `to`, and leaves the
+/// sender waiting for the reply.
+#[inline(always)]
+pub(crate) fn deliver(
+    (from, sender): (&mut Task, TaskIndex),
+    (to, receiver): (&mut Task, TaskIndex),
+    buffer: Writable,
+) {
+    let message = from.checked_readable(1);
+    arch::copy(message, buffer);
+    to.save.set_result(0, 0);
+    to.save.set_result(1, usize::from(from.id(sender).0));
+    to.save.set_result(2, from.save.argument(0) & 0xFFFF);
+    to.save.set_result(3, message.len());
+    to.save.set_result(4, from.save.argument(4));
+    to.save.set_result(5, from.save.argument(6));
+    from.state = TaskState::Healthy(SchedState::InReply(to.id(receiver)));
+}
+
+/// Ends the SEND that `client` waits in with `code` and `message`.
+#[inline(always)]
+pub(crate) fn hand_back(code: usize, message: Readable, client: &mut Task) {
+    let copied = arch::copy(message, client.checked_writable(3));
+    client.save.set_result(0, code as u32 as usize);
+    client.save.set_result(1, copied);
+    client.state = TaskState::Healthy(SchedState::Runnable);
+}
+
 impl Task {
+    /// Whether a RECV that waits for `mask` and for anyone would wait now.
+    #[inline(always)]
+    pub(crate) fn has_nothing_for(&self, mask: NotificationSet) -> bool {
+        self.notifications.0 & mask.0 | self.senders == 0
+    }
+
     /// Ends the RECV it waits in if one of the notifications it waits for is
     /// posted.
+    #[inline(always)]
     pub(crate) fn take_notifications(&mut self) -> bool {
         self.take_notifications_in(NotificationSet(self.save.argument(2) as u32))
     }
 
+    #[inline(always)]
     fn take_notifications_in(&mut self, mask: NotificationSet) -> bool {
         let taken = self.notifications.0 & mask.0;
         if taken == 0 {

@@ -98,6 +98,11 @@ pub struct Task {
     pub(crate) priority: Priority,
     /// What the build says of it.
     pub(crate) descriptor: &'static TaskDesc,
+    /// Its first region if that is plain RAM, else of size 0: where almost
+    /// every slice is that a system call names.
+    pub(crate) ram_base: Address,
+    /// See `ram_base`.
+    pub(crate) ram_size: Address,
     /// Its timer.
     pub(crate) timer: Timer,
     /// Bits posted and not yet taken.
@@ -118,12 +123,17 @@ impl Task {
     #[must_use]
     pub const fn new(index: TaskIndex, descriptor: &'static TaskDesc, send_mask: u32) -> Self {
         assert!(send_mask < index.bit(), "image lets a task SEND to one not more important");
+        const PLAIN_RAM: RegionAttributes = RegionAttributes::READ.with(RegionAttributes::WRITE);
+        let first = descriptor.regions[0];
+        let is_plain = first.attributes.0 == PLAIN_RAM.0;
         Self {
             save: SavedState::EMPTY,
             state: TaskState::Healthy(SchedState::Stopped),
             generation: Generation(0),
             priority: Priority(index.0),
             descriptor,
+            ram_base: first.base,
+            ram_size: if is_plain { first.size } else { 0 },
             timer: Timer { deadline: None, to_post: NotificationSet(0) },
             notifications: NotificationSet(0),
             send_mask,
@@ -178,8 +188,19 @@ impl Task {
         self.notifications
     }
 
-    pub(crate) fn is_in(&self, state: SchedState) -> bool {
-        self.state == TaskState::Healthy(state)
+    /// Whether it waits for the reply of task `server`.
+    #[inline(always)]
+    pub(crate) fn waits_for_reply_of(&self, server: TaskId) -> bool {
+        matches!(self.state, TaskState::Healthy(SchedState::InReply(to)) if to == server)
+    }
+
+    /// Whether it waits for anything of task `other`.
+    pub(crate) fn waits_for(&self, other: TaskId) -> bool {
+        match self.state {
+            TaskState::Healthy(SchedState::InSend(to) | SchedState::InReply(to)) => to == other,
+            TaskState::Healthy(SchedState::InRecv(from)) => from == Some(other),
+            _ => false,
+        }
     }
 
     /// Whether it is faulted or held back: only a restart makes it run.
@@ -193,6 +214,7 @@ impl Task {
         if self.is_dead() { self.generation.next() } else { self.generation }
     }
 
+    #[inline(always)]
     pub(crate) fn id(&self, index: TaskIndex) -> TaskId {
         TaskId::new(u16::from(index.0), self.generation)
     }

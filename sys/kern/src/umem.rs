@@ -95,11 +95,13 @@ impl Task {
 
     /// As [`readable_argument`](Self::readable_argument), of a call that the
     /// task waits in and whose argument was checked when it began.
+    #[inline(always)]
     pub(crate) fn checked_readable(&self, n: usize) -> Readable {
         Readable { base: self.save.argument(n) as Address, len: self.save.argument(n + 1) }
     }
 
     /// As [`checked_readable`](Self::checked_readable), to write.
+    #[inline(always)]
     pub(crate) fn checked_writable(&self, n: usize) -> Writable {
         Writable { base: self.save.argument(n) as Address, len: self.save.argument(n + 1) }
     }
@@ -150,8 +152,31 @@ impl Task {
         })
     }
 
+    /// Whether arguments `n` (base) and `n + 1` (length) describe part of its
+    /// RAM, or nothing: then every check of them succeeds.
+    #[inline(always)]
+    pub(crate) fn has_in_ram(&self, n: usize) -> bool {
+        self.is_in_ram(self.save.argument(n) as Address, self.save.argument(n + 1))
+    }
+
+    /// Whether its SEND brought a good lease table in its RAM, or none.
+    #[inline(always)]
+    pub(crate) fn has_leases_in_ram(&self) -> bool {
+        let (base, count) = (self.save.argument(5) as Address, self.save.argument(6));
+        count == 0
+            || count <= abi::MAX_LEASES
+                && arch::word(base).is_multiple_of(align_of::<ULease>())
+                && self.is_in_ram(base, count * size_of::<ULease>())
+    }
+
+    #[inline(always)]
+    fn is_in_ram(&self, base: Address, len: usize) -> bool {
+        let offset = base.wrapping_sub(self.ram_base);
+        len == 0 || offset < self.ram_size && len as Address <= self.ram_size - offset
+    }
+
     fn check(&self, base: Address, len: usize, need: RegionAttributes) -> Result<(), FaultInfo> {
-        if len == 0 {
+        if self.is_in_ram(base, len) {
             return Ok(());
         }
         let Some(end) = base.checked_add(len as Address) else {

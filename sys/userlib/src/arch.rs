@@ -6,9 +6,9 @@ mod arm;
 mod host;
 
 #[cfg(target_os = "none")]
-pub(crate) use arm::{notify_mask, syscall, task_slot};
+pub(crate) use arm::{notify_mask, short_syscall, syscall, task_slot};
 #[cfg(not(target_os = "none"))]
-pub(crate) use host::{notify_mask, syscall, task_slot};
+pub(crate) use host::{notify_mask, short_syscall, syscall, task_slot};
 
 #[cfg(target_os = "none")]
 pub use arm::{Tables, abort};

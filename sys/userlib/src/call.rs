@@ -207,14 +207,14 @@ pub fn sys_irq_control_clear_pending(mask: u32) {
 }
 
 fn irq_control(mask: u32, flags: usize) {
-    call(Sysnum::IrqControl, [mask as usize, flags, 0, 0, 0, 0, 0]);
+    short_call(Sysnum::IrqControl, mask as usize, flags);
 }
 
 /// The state of the interrupts that map to the task's notification bits `mask`,
 /// all of them together.
 #[must_use]
 pub fn sys_irq_status(mask: u32) -> IrqStatus {
-    IrqStatus(call(Sysnum::IrqStatus, [mask as usize, 0, 0, 0, 0, 0, 0])[0] as u32)
+    IrqStatus(short_call(Sysnum::IrqStatus, mask as usize, 0) as u32)
 }
 
 /// Ends the task with a message for whoever asks why.
@@ -240,19 +240,19 @@ pub fn sys_get_timer() -> TimerState {
 /// incarnation of.
 #[must_use]
 pub fn sys_refresh_task_id(task_id: TaskId) -> TaskId {
-    TaskId(call(Sysnum::RefreshTaskId, [usize::from(task_id.0), 0, 0, 0, 0, 0, 0])[0] as u16)
+    TaskId(short_call(Sysnum::RefreshTaskId, usize::from(task_id.0), 0) as u16)
 }
 
 /// Sets notification bits of `task_id`. Returns 0, or a dead code when that
 /// incarnation is gone.
 pub fn sys_post(task_id: TaskId, bits: u32) -> u32 {
-    call(Sysnum::Post, [usize::from(task_id.0), bits as usize, 0, 0, 0, 0, 0])[0] as u32
+    short_call(Sysnum::Post, usize::from(task_id.0), bits as usize) as u32
 }
 
 /// Faults `client`, which waits for an answer, for what it sent. When it does
 /// not wait any more nothing happens.
 pub fn sys_reply_fault(client: TaskId, reason: ReplyFaultReason) {
-    call(Sysnum::ReplyFault, [usize::from(client.0), reason as usize, 0, 0, 0, 0, 0]);
+    short_call(Sysnum::ReplyFault, usize::from(client.0), reason as usize);
 }
 
 fn received(r: &Registers) -> RecvMessage {
@@ -263,6 +263,11 @@ fn received(r: &Registers) -> RecvMessage {
         response_capacity: r[4],
         lease_count: r[5],
     }
+}
+
+/// A call with two arguments, none of them an address, and one result.
+fn short_call(number: Sysnum, a: usize, b: usize) -> usize {
+    arch::short_syscall(a, b, number as usize)
 }
 
 fn call(number: Sysnum, arguments: [usize; 7]) -> Registers {

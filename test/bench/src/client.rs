@@ -128,4 +128,3 @@ pub fn run(config: Config) -> ! {
     sys_send(JEFE.get_task_id(), 0, &[], &mut [], &[]);
     unreachable!("the run ended")
 }
-

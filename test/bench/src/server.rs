@@ -37,8 +37,7 @@ pub fn run(config: &Config) -> ! {
             }
             ECHO => {
                 let echoed = buffer;
-                message =
-                    sys_reply_recv(message.sender, 0, &echoed, &mut buffer, config.interrupt);
+                message = sys_reply_recv(message.sender, 0, &echoed, &mut buffer, config.interrupt);
                 continue;
             }
             READ_LEASE => {

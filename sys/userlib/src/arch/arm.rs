@@ -25,6 +25,27 @@ pub(crate) unsafe extern "C" fn syscall(registers: &mut Registers) {
     )
 }
 
+/// A system call with two arguments, none of them an address, and one result.
+pub(crate) fn short_syscall(a: usize, b: usize, number: usize) -> usize {
+    // SAFETY: names no memory.
+    unsafe { short_stub(a, b, number) }
+}
+
+/// # Safety
+/// The call must take no address.
+#[unsafe(naked)]
+unsafe extern "C" fn short_stub(a: usize, b: usize, number: usize) -> usize {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "mov r4, r0",
+        "mov r5, r1",
+        "mov r11, r2",
+        "svc #0",
+        "mov r0, r4",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
 /// What the build says of a task to the task itself.
 #[derive(Debug)]
 pub struct Tables {

@@ -13,6 +13,14 @@ pub(crate) unsafe fn syscall(registers: &mut Registers) {
     seam::with(|machine| unsafe { machine.syscall(registers) });
 }
 
+/// A system call with two arguments, none of them an address, and one result.
+pub(crate) fn short_syscall(a: usize, b: usize, number: usize) -> usize {
+    let mut registers = [a, b, 0, 0, 0, 0, 0, number];
+    // SAFETY: names no memory.
+    unsafe { syscall(&mut registers) };
+    registers[0]
+}
+
 pub(crate) fn task_slot(name: &str) -> Option<u16> {
     seam::with(|machine| machine.task_slot(name))
 }

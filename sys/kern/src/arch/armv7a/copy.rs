@@ -7,8 +7,9 @@
 use core::arch::global_asm;
 
 global_asm!(
-    // r0 to, r1 from, r2 bytes. Four words at a time while both are aligned,
-    // then single words, then bytes. Unaligned words are legal in this memory
+    // r0 to, r1 from, r2 bytes. Sixteen aligned bytes at once; otherwise eight
+    // and four words at a time while both are aligned, then single words, then
+    // bytes. Unaligned words are legal in this memory
     // (normal, SCTLR.A clear: ARM ARM A3.2.1), unaligned LDM is not.
     ".section .text.sotto_copy, \"ax\"",
     ".syntax unified",
@@ -20,7 +21,14 @@ global_asm!(
     "   orr r3, r0, r1",
     "   tst r3, #3",
     "   bne 2f",
-    "   subs r2, #32",
+    "   cmp r2, #16",
+    "   bne 1f",
+    "   ldmia r1!, {{r2, r3, r12}}",
+    "   stmia r0!, {{r2, r3, r12}}",
+    "   ldr r2, [r1]",
+    "   str r2, [r0]",
+    "   bx lr",
+    "1: subs r2, #32",
     "   blo 5f",
     "   push {{r4-r10}}",
     "4: ldmia r1!, {{r3-r10}}",

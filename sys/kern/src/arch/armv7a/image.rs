@@ -110,10 +110,12 @@ pub(super) fn image() -> &'static Image {
 }
 
 impl Image {
+    #[inline(always)]
     pub(super) fn post_mask(&self, from: TaskIndex, to: TaskIndex) -> NotificationSet {
         NotificationSet(self.posts[from.get() * self.descriptors.len() + to.get()])
     }
 
+    #[inline(always)]
     pub(super) fn irq_owner(&self, irq: Irq) -> Option<IrqOwner> {
         let &row = self.rows_by_interrupt.get(irq.0 as usize)?;
         self.interrupts.get(usize::from(row)).map(|row| row.owner)

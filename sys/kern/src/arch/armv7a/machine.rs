@@ -63,7 +63,7 @@ pub(super) unsafe fn begin(
             machine.kernel.boot(&mut machine.board, TaskIndex(index));
         }
     }
-    machine.note_running();
+    note_running(machine.kernel.task(machine.running));
     gic::enable(timer::IRQ);
     machine.board.timer.begin_slice();
     machine.resume(machine.kernel.current())
@@ -77,20 +77,14 @@ impl Machine {
             Some(next) => next,
             None => self.idle(),
         };
+        let task = self.kernel.task_mut(next);
         if next != self.running {
             self.spaces.switch_to(next);
             self.running = next;
-            self.note_running();
+            note_running(task);
             clear_exclusive();
         }
-        self.kernel.task_mut(next).save_mut().return_state()
-    }
-
-    #[inline(always)]
-    fn note_running(&self) {
-        let current: *const Task = self.kernel.task(self.running);
-        // SAFETY: a word that only the debugger reads.
-        unsafe { CURRENT_TASK_PTR.0.get().write_volatile(current) };
+        task.save_mut().return_state()
     }
 
     /// Sleeps until a task can run. Interrupts stay masked: what ends WFI is
@@ -130,6 +124,12 @@ impl Machine {
         self.board.timer.begin_slice();
         cp15::yield_hint();
     }
+}
+
+#[inline(always)]
+fn note_running(task: &Task) {
+    // SAFETY: a word that only the debugger reads.
+    unsafe { CURRENT_TASK_PTR.0.get().write_volatile(task) };
 }
 
 /// Forgets an exclusive access that the previous task began (ARM ARM A3.4.5).

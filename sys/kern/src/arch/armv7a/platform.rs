@@ -33,12 +33,12 @@ impl Platform for Board {
         self.timer.set_deadline(deadline);
     }
 
-    #[inline]
+    #[inline(always)]
     fn post_mask(&self, from: TaskIndex, to: TaskIndex) -> NotificationSet {
         image().post_mask(from, to)
     }
 
-    #[inline]
+    #[inline(always)]
     fn irq_owner(&self, irq: Irq) -> Option<IrqOwner> {
         image().irq_owner(irq)
     }
