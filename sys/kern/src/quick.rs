@@ -6,7 +6,8 @@
 //! caller's own RAM; a receiver that waits for anyone; a client that waits for
 //! this server's reply; nothing to receive yet. The instructions on this way
 //! are counted (`cargo xtask bench`), which is why it exists; that the two ways
-//! agree is what `sys/kern/tests/kernel/quick.rs` shows.
+//! agree is shown by `the_short_way_equals_the_full_one`
+//! (`tests/kernel/invariants.rs`).
 
 use abi::{SchedState, TaskId, TaskState};
 

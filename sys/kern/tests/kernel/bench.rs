@@ -142,6 +142,17 @@ impl Default for Bench {
 impl Bench {
     /// Five tasks, all running.
     pub(crate) fn new() -> Self {
+        Self::with_ram_at(0)
+    }
+
+    /// The same with RAM as the second region: no slice in it is usual then,
+    /// and messages take the full way.
+    pub(crate) fn on_the_full_way() -> Self {
+        Self::with_ram_at(1)
+    }
+
+    /// RAM is region `ram`, 0 or 1, and what can only be read the other.
+    fn with_ram_at(ram: usize) -> Self {
         let read = RegionAttributes::READ;
         let both = read.with(RegionAttributes::WRITE);
         let mut memory = Vec::new();
@@ -154,14 +165,15 @@ impl Bench {
                 (SMALL, both.with(RegionAttributes::DEVICE)),
             ];
             let mut regions = [&RegionDesc::UNUSED; REGIONS_PER_TASK];
-            for (place, (size, attributes)) in regions.iter_mut().zip(kinds) {
+            let rom = 1 - ram;
+            for (place, (size, attributes)) in [ram, rom, 2, 3].into_iter().zip(kinds) {
                 let bytes: &'static mut [u64] = Box::leak(vec![0; size / 8].into_boxed_slice());
                 let base = bytes.as_mut_ptr().expose_provenance();
-                *place = Box::leak(Box::new(RegionDesc { base, size, attributes }));
+                regions[place] = Box::leak(Box::new(RegionDesc { base, size, attributes }));
             }
             memory.push(Memory {
-                ram: regions[0].base,
-                rom: regions[1].base,
+                ram: regions[ram].base,
+                rom: regions[rom].base,
                 dma: regions[2].base,
                 device: regions[3].base,
             });

@@ -57,7 +57,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn bench() -> Bench {
-    let mut bench = Bench::new();
+    with_tables(Bench::new())
+}
+
+fn with_tables(mut bench: Bench) -> Bench {
     let n = TASKS as u8;
     bench.platform.posts = (0..n).flat_map(|a| (0..n).map(move |b| (a, b, 0xF))).collect();
     bench.platform.irqs = (0..n).map(|task| (u32::from(task) + 40, task, 1)).collect();
@@ -204,6 +207,17 @@ proptest! {
             apply(&mut one, step, false);
             apply(&mut two, step, true);
             assert_eq!(picture(&one), picture(&two));
+        }
+    }
+
+    /// The short way of a message (`quick.rs`) does what the full one does.
+    #[test]
+    fn the_short_way_equals_the_full_one(steps in collection::vec(step(), 1..100)) {
+        let (mut short, mut full) = (bench(), with_tables(Bench::on_the_full_way()));
+        for step in steps {
+            apply(&mut short, step, false);
+            apply(&mut full, step, false);
+            assert_eq!(picture(&short), picture(&full));
         }
     }
 }
