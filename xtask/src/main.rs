@@ -3,6 +3,9 @@
 //! One module per subcommand; here is only what they share: the exit codes and
 //! where the project lies. Colours and progress appear on a terminal only.
 
+mod bench;
+mod board;
+mod dist;
 mod graph;
 mod idl;
 mod qmi;
@@ -42,6 +45,10 @@ enum Command {
     Test(test::Test),
     /// Play a sound on a simulated board, and judge what the headset heard
     Sim(sim::Sim),
+    /// Make an image that boots on a board
+    Dist(dist::Dist),
+    /// Count the instructions of the kernel's operations, in QEMU
+    Bench(bench::Bench),
     /// Show who may send and hint to whom, and why no task can wait for itself
     Graph(graph::Graph),
     /// Check interface descriptions
@@ -59,6 +66,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Test(test) => test.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Dist(dist) => dist.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Graph(graph) => graph.run(),
         Command::Idl(idl) => idl.run(),
         Command::Qmi(qmi) => qmi.run(),
