@@ -4,7 +4,7 @@
 //! run tells all; the closing lines say what failed.
 
 use crate::style::{BAD, DIM, GOOD, HEAD};
-use crate::{MISSING, WRONG, root};
+use crate::{MISSING, WRONG, board, root};
 use anstream::{eprintln, println};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -16,6 +16,9 @@ pub(crate) struct Test {
     /// Leave out formatting and lints
     #[arg(long)]
     tests_only: bool,
+    /// Leave out what boots in QEMU
+    #[arg(long)]
+    no_board: bool,
 }
 
 /// One thing to run.
@@ -66,6 +69,12 @@ impl Test {
                     eprintln!("{BAD}✗{BAD:#} {missing}");
                     return ExitCode::from(MISSING);
                 }
+            }
+        }
+        if !self.no_board {
+            match suite() {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(code) => return code,
             }
         }
         println!();
@@ -119,6 +128,53 @@ fn interfaces() -> Outcome {
         }
         if wrong.is_empty() { Ok(format!("{} files", files.len())) } else { Err(wrong.join("\n")) }
     })
+}
+
+/// The suite of `test/suite` on the board. The error is a machine that cannot
+/// build or run it.
+fn suite() -> Result<Outcome, ExitCode> {
+    const NAME: &str = "board";
+    println!("{HEAD}{NAME}{HEAD:#}");
+    let start = Instant::now();
+    let image = board::build(&root().join("test/app-suite.toml"))?;
+    let run = board::run(&image)?;
+    let mut cases = Cases::default();
+    for line in run.said.lines() {
+        if !cases.take(line) {
+            println!("{line}");
+        }
+    }
+    let Cases { passed, failed, whole } = cases;
+    let all = if whole { "" } else { ", and it did not come to its end" };
+    Ok(Outcome {
+        name: NAME,
+        passed: run.ended_well && whole && failed == 0,
+        detail: format!("{passed} passed, {failed} failed{all}"),
+        took: start.elapsed(),
+    })
+}
+
+/// The cases that the suite told of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Cases {
+    passed: u32,
+    failed: u32,
+    /// Whether its closing line agrees.
+    whole: bool,
+}
+
+impl Cases {
+    /// Counts a line; whether it tells of something that went right.
+    fn take(&mut self, line: &str) -> bool {
+        if line.starts_with("case ") {
+            let right = line.ends_with(" ok");
+            *(if right { &mut self.passed } else { &mut self.failed }) += 1;
+            return right;
+        }
+        let closing = format!("suite {} passed {} failed", self.passed, self.failed);
+        self.whole |= line == closing;
+        line == closing
+    }
 }
 
 impl Step {
@@ -194,7 +250,17 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{Cases, Tally};
+
+    #[test]
+    fn cases_are_counted_and_the_closing_line_has_to_agree() {
+        let mut cases = Cases::default();
+        assert!(cases.take("case a_rule 0 ok"));
+        assert!(!cases.take("case a_rule 1 FAILED: Hang"));
+        assert!(!cases.take("suite 2 passed 0 failed"));
+        assert!(cases.take("suite 1 passed 1 failed"));
+        assert_eq!(cases, Cases { passed: 1, failed: 1, whole: true });
+    }
 
     #[test]
     fn the_runners_closing_lines_are_summed() {

@@ -59,6 +59,17 @@ pub(crate) struct Places {
     pub(crate) ram: Area,
 }
 
+impl Places {
+    /// The memory of the kernel and of all tasks but `index`.
+    pub(crate) fn foreign(&self, index: TaskIndex) -> impl Iterator<Item = Area> {
+        let kernel = Area { base: KERNEL, size: SECTION };
+        let others = self.tasks.iter().enumerate();
+        let others = others.filter(move |&(other, _)| other != usize::from(index.0));
+        let areas = others.flat_map(|(_, place)| [place.flash, place.ram]);
+        std::iter::once(kernel).chain(areas)
+    }
+}
+
 /// A run of addresses that a task may use.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {

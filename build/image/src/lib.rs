@@ -82,9 +82,9 @@ pub fn build(
     let mut digest = Xxh3::new();
     let mut usage = Vec::new();
     let mut tasks = Vec::new();
-    for ((index, task), place) in app.indexed().zip(&places.tasks) {
+    for (index, task) in app.indexed() {
         progress(&task.name);
-        let built = task::build(&app, index, *place, &work, folders)?;
+        let built = task::build(&app, index, &places, &work, folders)?;
         usage.push(built.usage(task));
         digest.update(&built.elf.contents());
         tasks.push(built);

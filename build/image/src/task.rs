@@ -2,7 +2,7 @@
 
 use crate::cargo::Binary;
 use crate::elf::Program;
-use crate::layout::{self, Place, Region};
+use crate::layout::{self, Area, Places, Region};
 use crate::{Error, Folders, Usage};
 use app::{App, Owner, TaskIndex};
 use std::fmt::Write;
@@ -32,17 +32,18 @@ impl Built {
     }
 }
 
-/// Builds task `index` in `place`.
+/// Builds task `index` in its place.
 pub(crate) fn build(
     app: &App,
     index: TaskIndex,
-    place: Place,
+    places: &Places,
     work: &Path,
     folders: &Folders,
 ) -> Result<Built, Error> {
     let task = app.task(index);
+    let place = places.tasks[usize::from(index.0)];
     let generated = work.join(format!("{}.rs", task.name));
-    write_if_changed(&generated, &constants(app, index))?;
+    write_if_changed(&generated, &constants(app, index, places))?;
     let built = Binary {
         package: &task.krate,
         binary: &task.krate,
@@ -77,7 +78,7 @@ pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// The module `image` of a task: what app.toml says of it.
-fn constants(app: &App, index: TaskIndex) -> String {
+fn constants(app: &App, index: TaskIndex, places: &Places) -> String {
     let task = app.task(index);
     let slots: Vec<_> =
         task.slots.iter().map(|slot| format!("({:?}, {})", slot.name, slot.task.0)).collect();
@@ -93,6 +94,11 @@ fn constants(app: &App, index: TaskIndex) -> String {
     line("mod image {".into());
     line(format!("pub const SLOTS: &[(&str, u16)] = &[{}];", slots.join(", ")));
     line(format!("pub const NOTIFIES: &[(u16, u32)] = &[{}];", notifies.join(", ")));
+    // For tests of isolation: what is the kernel's or another task's.
+    let foreign =
+        places.foreign(index).map(|Area { base, size }| format!("({base:#x}, {size:#x})"));
+    let foreign: Vec<_> = foreign.collect();
+    line(format!("pub const FOREIGN: &[(u32, u32)] = &[{}];", foreign.join(", ")));
     line("pub mod notifications {".into());
     for (bit, name) in task.notifications.iter().enumerate() {
         line(format!("pub const {}: u32 = 1 << {bit};", constant(name)));

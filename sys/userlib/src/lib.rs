@@ -19,6 +19,8 @@ pub mod counter;
 pub mod hl;
 pub mod kipc;
 mod lease;
+#[cfg(feature = "raw")]
+pub mod raw;
 mod slot;
 
 pub use abi::{
