@@ -215,9 +215,9 @@ const CASES: &[Case] = &[
             base_address: usize::MAX - 64,
             length: 8,
         };
-        let (request, mut answer) = (words(0, 0), [0; 16]);
+        let (request, answer) = (words(0, 0), [0; 16]);
         let target = usize::from(subject.assistant().0) << 16 | usize::from(READ);
-        let slices = [address(&request), 8, address(&mut answer), 16];
+        let slices = [address(&request), 8, address(&answer), 16];
         let [a, b, c, d] = slices;
         raw(Sysnum::Send as u32, [target, a, b, c, d, address(&row), 1]);
         Err(line!())
