@@ -15,7 +15,9 @@ pub(crate) struct Dist {
 }
 
 /// Most bytes of kernel code.
-pub(crate) const KERNEL_TEXT: u32 = 24 * 1024;
+const KERNEL_TEXT: u32 = 24 * 1024;
+/// Most bytes of an image.
+const IMAGE: u32 = 256 * 1024;
 
 impl Dist {
     /// Runs the command.
@@ -26,13 +28,17 @@ impl Dist {
             Err(code) => return code,
         };
         show(&image);
-        println!("{GOOD}✓{GOOD:#} {} {DIM}image {:016x}{DIM:#}", image.elf.display(), image.id);
-        let text = image.usage[0].text;
-        if text > KERNEL_TEXT {
-            eprintln!("{BAD}✗{BAD:#} the kernel has {text} bytes of code; {KERNEL_TEXT} at most");
-            return ExitCode::from(WRONG);
+        let Image { elf, id, bytes, usage, .. } = &image;
+        println!("{GOOD}✓{GOOD:#} {} {DIM}{bytes} bytes, image {id:016x}{DIM:#}", elf.display());
+        let limits = [("kernel's code", usage[0].text, KERNEL_TEXT), ("image", *bytes, IMAGE)];
+        let mut code = ExitCode::SUCCESS;
+        for (what, bytes, limit) in limits {
+            if bytes > limit {
+                eprintln!("{BAD}✗{BAD:#} the {what} has {bytes} bytes; {limit} at most");
+                code = ExitCode::from(WRONG);
+            }
         }
-        ExitCode::SUCCESS
+        code
     }
 }
 

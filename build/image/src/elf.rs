@@ -89,8 +89,7 @@ impl Program {
 }
 
 /// One ELF file that loads all `segments` and starts at `entry`.
-pub(crate) fn join<'s>(entry: u32, segments: impl Iterator<Item = &'s Segment>) -> Vec<u8> {
-    let segments: Vec<_> = segments.collect();
+pub(crate) fn join(entry: u32, segments: &[&Segment]) -> Vec<u8> {
     let mut offset = HEADER + segments.len() * PROGRAM_HEADER;
     let mut file = Vec::new();
     file.extend(MAGIC);
@@ -103,7 +102,7 @@ pub(crate) fn join<'s>(entry: u32, segments: impl Iterator<Item = &'s Segment>) 
     }
     let halves = [HEADER as u16, PROGRAM_HEADER as u16, segments.len() as u16, 40, 0, 0];
     file.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
-    for segment in &segments {
+    for segment in segments {
         let (address, len) = (segment.address, segment.bytes.len() as u32);
         for word in [PT_LOAD, offset as u32, address, address, len, segment.size, segment.flags, 4]
         {
@@ -111,7 +110,7 @@ pub(crate) fn join<'s>(entry: u32, segments: impl Iterator<Item = &'s Segment>) 
         }
         offset += segment.bytes.len();
     }
-    for segment in &segments {
+    for segment in segments {
         file.extend(&segment.bytes);
     }
     file
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_joined_is_what_is_read() {
-        let file = join(0x4020_0001, segments().iter());
+        let file = join(0x4020_0001, &segments().each_ref());
         let program = Program::read(&file).unwrap();
         assert_eq!(program.entry, 0x4020_0001);
         assert_eq!(program.segments, segments());
@@ -138,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_file_cut_anywhere_is_refused() {
-        let file = join(0x4020_0001, segments().iter());
+        let file = join(0x4020_0001, &segments().each_ref());
         for len in 0..file.len() {
             assert!(Program::read(&file[..len]).is_none(), "{len} bytes");
         }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// app.toml breaks a rule.
     Description(Refusals),
+    /// app.toml asks for something that the kernel does not have.
+    NoSuchFeature(String),
     /// A file cannot be read or written.
     File(PathBuf, std::io::Error),
     /// cargo cannot be started.
@@ -35,6 +37,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Description(refusals) => refusals.fmt(f),
+            Self::NoSuchFeature(name) => write!(
+                f,
+                "the kernel has no feature `{name}`; it has: {}",
+                crate::kernel::FEATURES.join(", ")
+            ),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NoCargo(error) => write!(f, "cargo cannot be started: {error}"),
             Self::NoSource => {

@@ -19,6 +19,15 @@ const SLICE: &str = "slice";
 const COUNTER: &str = "counter";
 const SEMIHOSTING: &str = "semihosting";
 
+/// All of them.
+pub(crate) const FEATURES: [&str; 3] = [SLICE, COUNTER, SEMIHOSTING];
+
+/// Refuses features that the kernel does not have.
+pub(crate) fn check_features(app: &App) -> Result<(), Error> {
+    let unknown = app.kernel_features.iter().find(|name| !FEATURES.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| Err(Error::NoSuchFeature(name.clone())))
+}
+
 /// Builds the kernel around `tables`.
 pub(crate) fn build(
     app: &App,

@@ -58,6 +58,8 @@ pub struct Image {
     pub usage: Vec<Usage>,
     /// The number by which the image knows itself.
     pub id: u64,
+    /// Bytes that are loaded.
+    pub bytes: u32,
 }
 
 /// Builds the image that the app.toml at `description` describes; `progress`
@@ -72,6 +74,7 @@ pub fn build(
     mut progress: impl FnMut(&str),
 ) -> Result<Image, Error> {
     let app = App::load(description).map_err(Error::Description)?;
+    kernel::check_features(&app)?;
     let places = layout::places(&app);
     let work = folders.output.join("build").join(&app.name);
     let dist = folders.output.join("dist").join(&app.name);
@@ -99,7 +102,9 @@ pub fn build(
 
     let elf = dist.join("final.elf");
     let parts = std::iter::once(&kernel).chain(tasks.iter().map(|task| &task.elf));
-    let whole = elf::join(kernel.entry, parts.flat_map(|part| &part.segments));
+    let segments: Vec<_> = parts.flat_map(|part| &part.segments).collect();
+    let bytes = segments.iter().map(|segment| segment.bytes.len() as u32).sum();
+    let whole = elf::join(kernel.entry, &segments);
     std::fs::write(&elf, whole).map_err(|error| Error::file(&elf, error))?;
-    Ok(Image { elf, app, usage, id })
+    Ok(Image { elf, app, usage, id, bytes })
 }
