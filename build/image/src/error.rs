@@ -54,7 +54,8 @@ impl fmt::Display for Error {
                 "`{part}` needs {bytes} bytes of {what}; app.toml allows {limit} (`max-sizes`)"
             ),
             Self::TooManyRegions(part, regions) => {
-                write!(f, "`{part}` has {regions} regions; the kernel keeps 8 for a task")
+                let most = kern::REGIONS_PER_TASK;
+                write!(f, "`{part}` has {regions} regions; the kernel keeps {most} for a task")
             }
         }
     }

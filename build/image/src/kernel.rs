@@ -2,11 +2,12 @@
 
 use crate::cargo::Binary;
 use crate::elf::Program;
-use crate::layout::{self, Area, Places, REGIONS, Region};
+use crate::layout::{self, Area, Places, Region};
 use crate::task::{self, Built};
 use crate::{Error, Folders, Usage};
 use abi::RegionAttributes;
 use app::App;
+use kern::REGIONS_PER_TASK;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -154,7 +155,7 @@ fn region_source(region: &Region) -> String {
 
 fn descriptor_source(task: &Built, all: &[Region]) -> String {
     let mut regions = Vec::new();
-    for n in 0..REGIONS {
+    for n in 0..REGIONS_PER_TASK {
         let position = task.regions.get(n).and_then(|region| all.iter().position(|r| r == region));
         // Entry 0 is the unused one.
         let position = position.map_or(0, |position| position + 1);

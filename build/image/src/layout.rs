@@ -7,6 +7,7 @@
 
 use abi::RegionAttributes;
 use app::{App, Owner, Task, TaskIndex};
+use kern::REGIONS_PER_TASK;
 use std::collections::BTreeSet;
 
 use crate::Error;
@@ -83,9 +84,6 @@ const EXECUTE: RegionAttributes = RegionAttributes::EXECUTE;
 const DEVICE: RegionAttributes = RegionAttributes::DEVICE;
 const DMA: RegionAttributes = RegionAttributes::DMA;
 
-/// Regions that the kernel keeps for a task (kern: `REGIONS_PER_TASK`).
-pub(crate) const REGIONS: usize = 8;
-
 /// Gives every task its place.
 pub(crate) fn places(app: &App) -> Places {
     let mut flash = FLASH;
@@ -143,7 +141,7 @@ pub(crate) fn regions(
         let area = Area { base: pool.base.0 as u32, size: pool.pages * PAGE };
         regions.push(Region { area, attributes });
     }
-    if regions.len() > REGIONS {
+    if regions.len() > REGIONS_PER_TASK {
         return Err(Error::TooManyRegions(task.name.clone(), regions.len()));
     }
     Ok(regions)
@@ -180,4 +178,75 @@ pub(crate) fn second_level_tables(regions: &[Region]) -> usize {
         }
     }
     megabytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Area, PAGE, READ, Region, SECTION, places, regions, second_level_tables};
+    use crate::elf::{Program, Segment};
+    use app::{App, TaskIndex};
+    use std::path::Path;
+
+    fn app() -> App {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app.toml");
+        App::load(&path).unwrap_or_else(|refusals| panic!("{refusals}"))
+    }
+
+    #[test]
+    fn no_two_tasks_share_a_page_and_a_page_lies_below_each_ram() {
+        let app = app();
+        let places = places(&app);
+        let mut areas: Vec<_> =
+            places.tasks.iter().flat_map(|place| [place.flash, place.ram]).collect();
+        areas.extend(
+            app.pools.iter().map(|pool| Area { base: pool.base.0 as u32, size: pool.pages * PAGE }),
+        );
+        areas.sort_by_key(|area| area.base);
+        assert!(areas.windows(2).all(|pair| pair[0].end() <= pair[1].base), "{areas:x?}");
+        for place in &places.tasks {
+            let below = place.ram.base - PAGE;
+            assert!(areas.iter().all(|area| !(area.base..area.end()).contains(&below)));
+        }
+        for whole in [places.flash, places.ram] {
+            assert!(whole.base.is_multiple_of(SECTION) && whole.size.is_multiple_of(SECTION));
+        }
+    }
+
+    #[test]
+    fn a_task_gets_its_ram_first_and_of_others_pools_what_it_may_read() {
+        let app = app();
+        let xhci = app.index("xhci").unwrap();
+        let place = places(&app).tasks[usize::from(xhci.0)];
+        let text = Segment { address: place.flash.base, bytes: vec![0; 5], size: 5, flags: 5 };
+        let program = Program { entry: place.flash.base, segments: vec![text] };
+        let regions =
+            regions(&app, xhci, place, &program).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(regions[0].area, place.ram);
+        assert_eq!(regions[1].area, Area { base: place.flash.base, size: PAGE });
+        let answers = app.pool("answers").unwrap().base.0 as u32;
+        let answers = regions.iter().find(|region| region.area.base == answers).unwrap();
+        assert_eq!(answers.attributes, READ.with(super::DMA));
+    }
+
+    #[test]
+    fn the_supervisors_memory_is_foreign_to_all_others_but_its_own_is_not() {
+        let app = app();
+        let places = places(&app);
+        let jefe = places.tasks[0].ram;
+        assert!(places.foreign(TaskIndex(1)).any(|area| area == jefe));
+        assert!(places.foreign(TaskIndex(0)).all(|area| area != jefe));
+    }
+
+    #[test]
+    fn whole_megabytes_need_no_second_level_table() {
+        let tables = |areas: &[(u32, u32)]| {
+            let region =
+                |&(base, size): &(u32, u32)| Region { area: Area { base, size }, attributes: READ };
+            second_level_tables(&areas.iter().map(region).collect::<Vec<_>>())
+        };
+        assert_eq!(tables(&[(0x4420_0000, 0x20_0000)]), 0);
+        assert_eq!(tables(&[(0x4420_0000, 0x20_1000)]), 1);
+        assert_eq!(tables(&[(0x441F_F000, 0x2000)]), 2);
+        assert_eq!(tables(&[(0x4400_0000, 0x1000), (0x4400_8000, 0x1000)]), 1);
+    }
 }

@@ -10,6 +10,9 @@ use core::panic::PanicInfo;
 
 include!(env!("SOTTO_IMAGE"));
 
+// Links again when the script changes.
+const _: &str = include_str!("../kernel.x");
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     kern::arch::armv7a::panic(info)

@@ -8,9 +8,10 @@ use abi::{Generation, Priority, RegionAttributes, SchedState, TaskId, TaskState}
 
 use crate::arch::{Address, SavedRegisters, SavedState};
 
-/// Regions a task can have. An MMU does not limit them; eight hold RAM, text,
-/// read-only data, and five of pools and devices. The build refuses a ninth.
-pub const REGIONS_PER_TASK: usize = 8;
+/// Regions a task can have. An MMU does not limit them; twelve hold RAM, text,
+/// read-only data, and nine of pools and devices (the xHCI driver has seven).
+/// The build refuses more.
+pub const REGIONS_PER_TASK: usize = 12;
 
 /// Which task: its position in the image, which is its rank of importance.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

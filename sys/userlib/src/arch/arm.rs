@@ -8,6 +8,9 @@ use core::arch::naked_asm;
 
 use super::Registers;
 
+// Tasks are linked again when the script changes.
+const _: &str = include_str!("../../task.x");
+
 /// A system call.
 ///
 /// # Safety
