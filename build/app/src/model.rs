@@ -257,6 +257,13 @@ impl App {
         notifies.fold(0, |mask, notify| mask | notify.bit.mask())
     }
 
+    /// [`App::post_bits`] for all pairs: row = from, column = to.
+    #[must_use]
+    pub fn post_table(&self) -> Vec<Vec<u32>> {
+        let row = |from| self.indexed().map(|(to, _)| self.post_bits(from, to)).collect();
+        self.indexed().map(|(from, _)| row(from)).collect()
+    }
+
     /// The tasks that share an edge of the graph with `task`, the supervisor
     /// not counted: its death ends everything.
     #[must_use]
