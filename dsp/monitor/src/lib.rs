@@ -187,8 +187,11 @@ impl Monitor {
 
     /// The program ended: it faulted. It is started anew in a while, and the
     /// application core is told that everything it knew is gone (BYE, then
-    /// NEW_SERVER from its new life).
+    /// NEW_SERVER from its new life). One that does not live cannot die.
     pub fn program_died(&mut self, platform: &mut impl Platform) {
+        if matches!(self.program, Program::Never | Program::Ended(_)) {
+            return;
+        }
         let now = platform.now();
         if self.begun + QUIET <= now {
             self.restart = RESTART;

@@ -157,6 +157,16 @@ fn a_dead_program_says_bye_is_told_per_session_and_starts_anew() {
 }
 
 #[test]
+fn a_program_that_does_not_live_cannot_die() {
+    let mut bench = Bench::open();
+    die(&mut bench);
+    let died = bench.answers().program_epoch;
+    bench.deeds();
+    die(&mut bench);
+    assert_eq!((bench.deeds(), bench.answers().program_epoch), (vec![], died));
+}
+
+#[test]
 fn a_program_that_dies_in_a_wait_is_not_woken() {
     let mut bench = Bench::new();
     bench.wait(0);
