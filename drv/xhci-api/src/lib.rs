@@ -74,7 +74,9 @@ pub const CHANGE_CONNECT: u8 = 1 << 0;
 pub const CHANGE_RESET: u8 = 1 << 4;
 
 /// An endpoint to be configured (fields of the endpoint context, 6.2.3).
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Copy, Clone, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct EndpointSpec {
     /// Device context index, 2 to 31.

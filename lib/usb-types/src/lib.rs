@@ -11,8 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// How fast a device talks.
 #[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-    SerializedSize,
+    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SerializedSize,
 )]
 pub enum Speed {
     /// 1.5 Mb/s.
@@ -28,9 +27,7 @@ pub enum Speed {
 }
 
 /// Which way the data of a transfer or a stream goes, seen from the host.
-#[derive(
-    Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize,
-)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize)]
 pub enum Direction {
     /// To the device: playback.
     Out,
@@ -40,8 +37,21 @@ pub enum Direction {
 
 /// bEndpointAddress: number in bits 3:0, IN in bit 7 (USB 2.0 table 9-13).
 #[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-    SerializedSize, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Copy,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    SerializedSize,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 #[repr(transparent)]
 pub struct EndpointAddress(pub u8);
@@ -62,8 +72,20 @@ impl EndpointAddress {
 
 /// The eight bytes that begin a control transfer (USB 2.0 section 9.3).
 #[derive(
-    Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize,
-    FromBytes, IntoBytes, Immutable, KnownLayout,
+    Copy,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    SerializedSize,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 #[repr(C)]
 pub struct Setup {
