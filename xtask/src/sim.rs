@@ -93,7 +93,7 @@ impl Sim {
         each_its_own([Some(&out), pcap.as_ref(), trace.as_ref()])?;
         let bar = progress_bar(plan.expected_packets());
         let mut progress = |packets: u64| bar.set_position(packets);
-        let Finished { report, heard } = run(Setup {
+        let Finished { report, written, heard } = run(Setup {
             description,
             sound: &plan.sound,
             device: self.device.name(),
@@ -105,6 +105,7 @@ impl Sim {
             progress: Some(&mut progress),
         });
         bar.finish_and_clear();
+        written.map_err(|error| Bad(format!("the trace or capture cannot be written: {error}")))?;
         let heard = Sound { pcm: heard, ..plan.sound.clone() };
         heard.write_wav(BufWriter::new(out.create()?)).map_err(|error| out.failed(&error))?;
         for output in [Some(out), pcap, trace].into_iter().flatten() {

@@ -210,6 +210,17 @@ fn what_is_no_file_is_written_to_and_not_replaced() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_told_and_exit_code_2() {
+    let folder = folder("full");
+    for option in ["--trace", "--pcap", "--out"] {
+        let output = sim(&folder, &[option, "/dev/full"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(code(&output), 2, "{option}: {said}");
+        assert!(said.contains("cannot be written"), "{option}: {said}");
+    }
+}
+
+#[test]
 fn piped_output_has_no_escapes() {
     let folder = folder("pipe");
     let output = sim(&folder, &["--out", "out.wav"]);

@@ -100,6 +100,8 @@ pub struct Setup<'a> {
 pub struct Finished {
     /// The report.
     pub report: Report,
+    /// Whether trace and capture could be written, each to its end.
+    pub written: std::io::Result<()>,
     /// What the headset played.
     pub heard: Vec<u8>,
 }
@@ -256,11 +258,11 @@ fn conclude(
     let packets = board.packets();
     let fabric = &mut board.parts.fabric;
     let trace_hash = fabric.trace.hash();
-    fabric.trace.finish().expect("the trace is written");
+    let mut written = fabric.trace.finish();
     let controller = &mut board.parts.controllers[0];
     let heard = controller.device(port).and_then(|device| device.heard()).cloned();
     if let Some(capture) = controller.wire_mut().take_capture() {
-        capture.finish().expect("the capture is written");
+        written = written.and(capture.finish());
     }
     let sound = setup.sound;
     let heard = heard.unwrap_or_default();
@@ -336,7 +338,7 @@ fn conclude(
         trace_hash: format!("{trace_hash:016x}"),
     };
     report.take_verdict(&verdict);
-    Finished { report, heard: played }
+    Finished { report, written, heard: played }
 }
 
 /// A refusal in the words of the interface that it comes from.
