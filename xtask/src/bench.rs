@@ -102,7 +102,7 @@ impl Bench {
 /// Builds and runs one image.
 fn measure(description: &str) -> Result<Figures, ExitCode> {
     let image = board::build(&root().join("test").join(description))?;
-    let run = board::run(&image)?;
+    let run = board::run(&image.elf)?;
     let wrong = |why: &str| {
         eprintln!("{BAD}✗{BAD:#} {description}: {why}\n{}", run.said);
         Err(ExitCode::from(WRONG))

@@ -6,7 +6,7 @@ use crate::{MISSING, WRONG, root};
 use anstream::eprintln;
 use image::{Error, Folders, Image};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 const QEMU: &str = "qemu-system-arm";
 
 /// The machine: what the image's chip says, and nothing else on it.
-const MACHINE: [&str; 14] = [
+const MACHINE: [&str; 16] = [
     "-M",
     "virt,gic-version=2,highmem=off",
     "-cpu",
     "cortex-a15",
+    "-smp",
+    "2",
     "-m",
     "128",
     "-nodefaults",
@@ -40,16 +42,28 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Builds the image that `description` describes.
 pub(crate) fn build(description: &Path) -> Result<Image, ExitCode> {
+    image::build(description, &folders(), progress).map_err(|error| refused(&error))
+}
+
+/// Builds the image that tries core 1 of the image that `description` describes.
+pub(crate) fn build_core1_test(description: &Path) -> Result<PathBuf, ExitCode> {
+    image::build_core1_test(description, &folders(), progress).map_err(|error| refused(&error))
+}
+
+fn folders() -> Folders {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), Into::into);
-    let folders = Folders { workspace: root(), output: target.join("sotto") };
-    let progress = |part: &str| eprintln!("{DIM}building {part}{DIM:#}");
-    image::build(description, &folders, progress).map_err(|error| {
-        let code = match &error {
-            Error::NoCargo(_) | Error::NoSource => MISSING,
-            _ => WRONG,
-        };
-        eprintln!("{BAD}✗{BAD:#} {error}");
-        ExitCode::from(code)
+    Folders { workspace: root(), output: target.join("sotto") }
+}
+
+fn progress(part: &str) {
+    eprintln!("{DIM}building {part}{DIM:#}");
+}
+
+fn refused(error: &Error) -> ExitCode {
+    eprintln!("{BAD}✗{BAD:#} {error}");
+    ExitCode::from(match error {
+        Error::NoCargo(_) | Error::NoSource => MISSING,
+        _ => WRONG,
     })
 }
 
@@ -61,14 +75,14 @@ pub(crate) struct Run {
     pub(crate) ended_well: bool,
 }
 
-/// Runs `image` until it ends itself.
-pub(crate) fn run(image: &Image) -> Result<Run, ExitCode> {
+/// Runs the image `elf` until it ends itself.
+pub(crate) fn run(elf: &Path) -> Result<Run, ExitCode> {
     let mut child = Command::new(QEMU)
         .args(MACHINE)
         .arg("enable=on,target=native")
         .args(COUNTED)
         .arg("-kernel")
-        .arg(&image.elf)
+        .arg(elf)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

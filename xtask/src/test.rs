@@ -7,6 +7,7 @@ use crate::style::{BAD, DIM, GOOD, HEAD};
 use crate::{MISSING, WRONG, board, root};
 use anstream::{eprintln, println};
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,10 @@ impl Test {
             }
         }
         if !self.no_board {
-            outcomes.push(suite());
+            outcomes.push(on_board("board", || {
+                board::build(&root().join("test/app-suite.toml")).map(|image| image.elf)
+            }));
+            outcomes.push(on_board("core 1", || board::build_core1_test(&root().join("app.toml"))));
         }
         println!();
         for Outcome { name, passed, detail, took } in &outcomes {
@@ -127,18 +131,16 @@ fn interfaces() -> Outcome {
     })
 }
 
-/// The suite of `test/suite` on the board. A machine that cannot build or run it
-/// was told so, and has still tested everything else.
-fn suite() -> Outcome {
-    const NAME: &str = "board";
-    println!("{HEAD}{NAME}{HEAD:#}");
+/// The cases of an image on the board. A machine that cannot build or run it was
+/// told so, and has still tested everything else.
+fn on_board(name: &'static str, build: impl FnOnce() -> Result<PathBuf, ExitCode>) -> Outcome {
+    println!("{HEAD}{name}{HEAD:#}");
     let start = Instant::now();
-    let built = board::build(&root().join("test/app-suite.toml"));
-    let run = match built.and_then(|image| board::run(&image)) {
+    let run = match build().and_then(|elf| board::run(&elf)) {
         Ok(run) => run,
         Err(code) => {
             return Outcome {
-                name: NAME,
+                name,
                 passed: code == ExitCode::from(MISSING),
                 detail: "not run: see above".to_owned(),
                 took: start.elapsed(),
@@ -154,14 +156,14 @@ fn suite() -> Outcome {
     let Cases { passed, failed, whole } = cases;
     let all = if whole { "" } else { ", and it did not come to its end" };
     Outcome {
-        name: NAME,
+        name,
         passed: run.ended_well && whole && failed == 0,
         detail: format!("{passed} passed, {failed} failed{all}"),
         took: start.elapsed(),
     }
 }
 
-/// The cases that the suite told of.
+/// The cases that an image told of.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Cases {
     passed: u32,

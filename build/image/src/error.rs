@@ -23,6 +23,8 @@ pub enum Error {
     NotElf(String),
     /// This part has memory outside its place: name, what, bytes, limit.
     TooLarge(String, &'static str, u32, u32),
+    /// The image of this name has no DSP.
+    NoDsp(String),
     /// A task has more regions than the kernel keeps: name, how many.
     TooManyRegions(String, usize),
 }
@@ -53,6 +55,9 @@ impl fmt::Display for Error {
                 f,
                 "`{part}` needs {bytes} bytes of {what}; app.toml allows {limit} (`max-sizes`)"
             ),
+            Self::NoDsp(name) => {
+                write!(f, "`{name}` has no DSP: it lacks pools that the two cores share")
+            }
             Self::TooManyRegions(part, regions) => {
                 let most = kern::REGIONS_PER_TASK;
                 write!(f, "`{part}` has {regions} regions; the kernel keeps {most} for a task")

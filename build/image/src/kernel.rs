@@ -74,7 +74,7 @@ pub(crate) fn usage(kernel: &Program) -> Usage {
 }
 
 /// The source of the kernel's tables.
-pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built]) -> String {
+pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built], core1: Option<u32>) -> String {
     let mut text = String::from(
         "#[allow(unused_imports)]\nuse kern::arch::armv7a::{Image, InterruptRow, NO_INTERRUPT, \
          Options, Span, TaskTable, TranslationTables};\n#[allow(unused_imports)]\nuse kern::{Irq, \
@@ -115,6 +115,7 @@ pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built]) -> String {
              flash: {},\n\
              ram: {},\n\
              tables: &TABLES,\n\
+             core1: {core1:?},\n\
              options: Options {{ slice: {}, counter: {}, semihosting: {} }},\n\
          }};\n",
         regions.len() + 1,

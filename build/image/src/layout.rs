@@ -16,7 +16,7 @@ use crate::elf::Program;
 /// Bytes of a page.
 pub const PAGE: u32 = 0x1000;
 /// Bytes that one entry of a first-level table covers.
-const SECTION: u32 = 0x10_0000;
+pub(crate) const SECTION: u32 = 0x10_0000;
 
 /// Where the kernel is: past what QEMU may put at the start of RAM.
 pub(crate) const KERNEL: u32 = 0x4020_0000;

@@ -8,6 +8,7 @@
 //! Not here: archives, and how an image is run.
 
 mod cargo;
+mod core1;
 mod elf;
 mod error;
 mod kernel;
@@ -54,7 +55,7 @@ pub struct Image {
     pub elf: PathBuf,
     /// The checked description it was made from.
     pub app: App,
-    /// The kernel, then the tasks in order of importance.
+    /// The kernel, the tasks in order of importance, and what core 1 runs.
     pub usage: Vec<Usage>,
     /// The number by which the image knows itself.
     pub id: u64,
@@ -93,8 +94,16 @@ pub fn build(
         tasks.push(built);
     }
 
+    progress("core 1");
+    let core1 = core1::build(&app, &places, &work, folders)?;
+    if let Some(core1) = &core1 {
+        usage.extend(core1.usage());
+        digest.update(&core1.contents());
+    }
+
     progress("kernel");
-    let tables = kernel::tables(&app, &places, &tasks);
+    let start_core1 = core1.as_ref().map(core1::Core1::entry);
+    let tables = kernel::tables(&app, &places, &tasks, start_core1);
     digest.update(tables.as_bytes());
     let id = digest.digest();
     let kernel = kernel::build(&app, &tables, id, &work, folders)?;
@@ -102,9 +111,39 @@ pub fn build(
 
     let elf = dist.join("final.elf");
     let parts = std::iter::once(&kernel).chain(tasks.iter().map(|task| &task.elf));
-    let segments: Vec<_> = parts.flat_map(|part| &part.segments).collect();
+    let parts = parts.flat_map(|part| &part.segments);
+    let segments: Vec<_> = parts.chain(core1.iter().flat_map(|core1| core1.segments())).collect();
     let bytes = segments.iter().map(|segment| segment.bytes.len() as u32).sum();
     let whole = elf::join(kernel.entry, &segments);
     std::fs::write(&elf, whole).map_err(|error| Error::file(&elf, error))?;
     Ok(Image { elf, app, usage, id, bytes })
+}
+
+/// Builds the image that tries core 1 of the app.toml at `description` without
+/// a kernel or tasks.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_core1_test(
+    description: &Path,
+    folders: &Folders,
+    mut progress: impl FnMut(&str),
+) -> Result<PathBuf, Error> {
+    let app = App::load(description).map_err(Error::Description)?;
+    let places = layout::places(&app);
+    let work = folders.output.join("build").join(&app.name);
+    let dist = folders.output.join("dist").join("core1-test");
+    for folder in [&work, &dist] {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    }
+    progress("core 1");
+    let core1 = core1::build(&app, &places, &work, folders)?;
+    let core1 = core1.ok_or_else(|| Error::NoDsp(app.name.clone()))?;
+    progress("core1-test");
+    let test = core1::build_test(&app, &core1, &work, folders)?;
+    let elf = dist.join("final.elf");
+    let segments: Vec<_> = test.segments.iter().chain(core1.segments()).collect();
+    std::fs::write(&elf, elf::join(test.entry, &segments))
+        .map_err(|error| Error::file(&elf, error))?;
+    Ok(elf)
 }

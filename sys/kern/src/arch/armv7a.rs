@@ -17,6 +17,7 @@
 mod boot;
 mod context;
 mod copy;
+mod core1;
 mod cp15;
 mod epitaph;
 mod faults;

@@ -2,7 +2,7 @@
 //!
 //! The image is loaded whole, statics with their first values; the loader
 //! leaves the MMU off and enters in supervisor mode with all masked. Only core
-//! 0 runs the kernel.
+//! 0 runs the kernel; it starts core 1 if the image has something for it.
 
 use core::arch::global_asm;
 
@@ -10,7 +10,7 @@ use super::context::ReturnState;
 use super::image::image;
 use super::platform::Board;
 use super::timer::Timer;
-use super::{cp15, gic, machine, mmu, vectors};
+use super::{core1, cp15, gic, machine, mmu, vectors};
 use crate::kernel::Kernel;
 
 global_asm!(
@@ -47,13 +47,17 @@ unsafe extern "C" {
 extern "C" fn sotto_boot() -> *mut ReturnState {
     let image = image();
     // SAFETY: the first code that runs, once: the MMU is off, interrupts are
-    // masked, and nothing else has the tables or the tasks.
+    // masked, and nothing else has the tables or the tasks. What core 1 runs is
+    // linked by `build/image` to memory that is nobody's on this core.
     unsafe {
         cp15::set_vbar((&raw const sotto_vectors) as u32);
         let spaces = mmu::start(image);
         gic::start();
         let options = image.options;
         let board = Board { timer: Timer::start(options.slice, options.counter) };
+        if let Some(entry) = image.core1 {
+            core1::start(entry);
+        }
         let kernel = Kernel::new(&mut *image.tasks.get());
         machine::begin(kernel, board, spaces)
     }

@@ -66,6 +66,8 @@ pub struct Image {
     pub ram: Span,
     /// Room for the translation tables.
     pub tables: &'static dyn Tables,
+    /// Where the other core starts, when it has something to run.
+    pub core1: Option<u32>,
     /// What differs from board to board.
     pub options: Options,
 }

@@ -1,0 +1,281 @@
+//! Core 1 of an image: the DSP's program, and the monitor that runs it.
+//!
+//! Two binaries of `dsp/core1`, linked above the tasks: the monitor in one
+//! megabyte, the program in the next. The monitor is told where the program
+//! became and where app.toml has the shared pages. An image without gate pages
+//! has no DSP.
+//!
+//! Also here: the image that tries core 1 without a kernel (`test/core1`).
+
+use crate::cargo::Binary;
+use crate::elf::{Program, Segment};
+use crate::layout::{self, Area, PAGE, Places, SECTION};
+use crate::{Error, Folders, Usage, task};
+use app::{App, Peripheral, Pool};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Bytes of the monitor's stack: its calls nest a few deep, with a datagram each.
+const MONITOR_STACK: u32 = 0x4000;
+/// Bytes of the program's stack, which holds all its state.
+const PROGRAM_STACK: u32 = 0x4000;
+/// Where in its megabyte the program's RAM begins.
+const PROGRAM_RAM: u32 = 0x8_0000;
+/// Most controllers that the shared pages have room for.
+const CONTROLLERS: usize = 2;
+
+const PACKAGE: &str = "core1";
+
+/// Core 1's two programs.
+pub(crate) struct Core1 {
+    monitor: Program,
+    program: Program,
+    places: CorePlaces,
+}
+
+/// Where they are.
+#[derive(Copy, Clone)]
+struct CorePlaces {
+    monitor: u32,
+    program: u32,
+}
+
+impl CorePlaces {
+    fn above(places: &Places) -> Self {
+        let monitor = places.ram.base + places.ram.size;
+        Self { monitor, program: monitor + SECTION }
+    }
+
+    const fn ram(self) -> Area {
+        Area { base: self.program + PROGRAM_RAM, size: PROGRAM_STACK }
+    }
+}
+
+impl Core1 {
+    /// Where core 1 starts; bit 0 set for Thumb.
+    pub(crate) const fn entry(&self) -> u32 {
+        self.monitor.entry
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.monitor.segments.iter().chain(&self.program.segments)
+    }
+
+    /// Everything that makes it what it is, for a digest.
+    pub(crate) fn contents(&self) -> Vec<u8> {
+        [self.monitor.contents(), self.program.contents()].concat()
+    }
+
+    pub(crate) fn usage(&self) -> [Usage; 2] {
+        let of = |name: &str, program: &Program, stack: u32| {
+            let sum = |of: &dyn Fn(&Segment) -> bool| {
+                program.segments.iter().filter(|segment| of(segment)).map(|s| s.size).sum()
+            };
+            let data: u32 = sum(&Segment::is_writable);
+            Usage {
+                name: name.to_owned(),
+                text: sum(&Segment::is_executable),
+                constants: sum(&|s| !s.is_executable() && !s.is_writable()),
+                ram: data + stack,
+                flash_limit: None,
+                ram_limit: None,
+            }
+        };
+        // The monitor's stack is part of its data segment.
+        [
+            of("core 1: monitor", &self.monitor, 0),
+            of("core 1: program", &self.program, PROGRAM_STACK),
+        ]
+    }
+}
+
+/// Builds core 1 of `app`; none when it has no DSP.
+pub(crate) fn build(
+    app: &App,
+    places: &Places,
+    work: &Path,
+    folders: &Folders,
+) -> Result<Option<Core1>, Error> {
+    let Some(shared) = Shared::of(app) else { return Ok(None) };
+    let places = CorePlaces::above(places);
+    let generated = work.join("core1.rs");
+    // The program needs nothing of the file, but a binary is built with one.
+    task::write_if_changed(&generated, "")?;
+    let binary = |binary, script, symbols, generated| {
+        let built = Binary {
+            package: PACKAGE,
+            binary,
+            features: &[],
+            target: &app.target,
+            generated: ("SOTTO_CORE1", generated),
+            script,
+            symbols,
+        };
+        read(built.build(folders)?, work, binary)
+    };
+    let ram = places.ram();
+    let symbols = [
+        ("PROGRAM_FLASH", places.program),
+        ("PROGRAM_RAM", ram.base),
+        ("PROGRAM_STACK", PROGRAM_STACK),
+    ];
+    let program = binary("dsp-program", "dsp/core1/program.x", &symbols, &generated)?;
+    check("dsp-program", &program, places.program, PROGRAM_RAM)?;
+
+    let generated = work.join("core1-monitor.rs");
+    task::write_if_changed(&generated, &constants(&shared, &program, ram))?;
+    let symbols = [("CORE1_BASE", places.monitor), ("CORE1_STACK", MONITOR_STACK)];
+    let monitor = binary("dsp-monitor", "dsp/core1/monitor.x", &symbols, &generated)?;
+    check("dsp-monitor", &monitor, places.monitor, SECTION)?;
+    Ok(Some(Core1 { monitor, program, places }))
+}
+
+/// Builds the image that tries `core1`; its segments and where core 0 starts.
+pub(crate) fn build_test(
+    app: &App,
+    core1: &Core1,
+    work: &Path,
+    folders: &Folders,
+) -> Result<Program, Error> {
+    const NAME: &str = "core1-test";
+    let shared = Shared::of(app).ok_or_else(|| Error::NoDsp(app.name.clone()))?;
+    let generated = work.join("core1-test.rs");
+    task::write_if_changed(&generated, &test_constants(&shared, core1))?;
+    let built = Binary {
+        package: NAME,
+        binary: NAME,
+        features: &[],
+        target: &app.target,
+        generated: ("SOTTO_CORE1_TEST", &generated),
+        script: "test/core1/image.x",
+        symbols: &[("TEST_BASE", layout::KERNEL)],
+    };
+    read(built.build(folders)?, work, NAME)
+}
+
+/// Keeps a copy of what was built and reads it.
+fn read(built: std::path::PathBuf, work: &Path, name: &str) -> Result<Program, Error> {
+    let kept = work.join(name);
+    std::fs::copy(&built, &kept).map_err(|error| Error::file(&built, error))?;
+    let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
+    Program::read(&bytes).ok_or_else(|| Error::NotElf(name.into()))
+}
+
+/// Checks that a binary stays in its `limit` bytes from `base` on.
+fn check(name: &str, program: &Program, base: u32, limit: u32) -> Result<(), Error> {
+    let end = program.segments.iter().map(Segment::end).max().unwrap_or(base);
+    if end - base > limit {
+        return Err(Error::TooLarge(name.into(), "memory", end - base, limit));
+    }
+    Ok(())
+}
+
+/// What the two cores share, by app.toml.
+struct Shared<'a> {
+    controllers: Vec<&'a Peripheral>,
+    gate: &'a Pool,
+    answers: &'a Pool,
+    tables: &'a Pool,
+    mailbox: &'a Pool,
+    rings: &'a Pool,
+    media: &'a Pool,
+    frame: &'a Peripheral,
+}
+
+impl<'a> Shared<'a> {
+    fn of(app: &'a App) -> Option<Self> {
+        let drivers = app.tasks.iter().filter(|task| task.krate == "xhci").count();
+        let controllers =
+            (0..drivers.min(CONTROLLERS)).map(|n| app.peripheral(&format!("xhci{n}")));
+        Some(Self {
+            controllers: controllers.collect::<Option<_>>()?,
+            gate: app.pool("gate")?,
+            answers: app.pool("answers")?,
+            tables: app.pool("tables")?,
+            mailbox: app.pool("mailbox")?,
+            rings: app.pool("dma_ring")?,
+            media: app.pool("media")?,
+            frame: app.peripheral("gicv2m")?,
+        })
+    }
+}
+
+fn span(base: u64, bytes: u64) -> String {
+    format!("Span {{ base: Phys({base:#x}), bytes: {bytes:#x} }}")
+}
+
+fn pool_span(pool: &Pool) -> String {
+    span(pool.base.0, u64::from(pool.pages * PAGE))
+}
+
+/// The module `image` of the monitor.
+fn constants(shared: &Shared<'_>, program: &Program, ram: Area) -> String {
+    let controller = |n: usize| match shared.controllers.get(n) {
+        Some(registers) => format!(
+            "Some(Controller {{ gate: Phys({:#x}), registers: {} }})",
+            shared.gate.base.0 + n as u64 * u64::from(PAGE),
+            span(registers.address.0, registers.size.into())
+        ),
+        None => "None".to_owned(),
+    };
+    let controllers: Vec<_> = (0..CONTROLLERS).map(controller).collect();
+    let part = |executable: bool| {
+        let segments = program.segments.iter().filter(|segment| !segment.is_writable());
+        let mut of_kind = segments.filter(|segment| segment.is_executable() == executable);
+        let none = span(ram.base.into(), 0);
+        of_kind.next().map_or(none, |s| span(s.address.into(), s.size.into()))
+    };
+    format!(
+        "pub(crate) const PLACES: Places = Places {{\n\
+             controllers: [{}],\n\
+             answers: Phys({:#x}),\n\
+             windows: Phys({:#x}),\n\
+             mailbox: Phys({:#x}),\n\
+             rings: {},\n\
+         }};\n\
+         pub(crate) const MEDIA: Span = {};\n\
+         pub(crate) const PROGRAM: Program = Program {{\n\
+             entry: {:#x},\n\
+             stack_top: {:#x},\n\
+             text: {},\n\
+             constants: {},\n\
+             ram: {},\n\
+         }};\n",
+        controllers.join(", "),
+        shared.answers.base.0,
+        shared.tables.base.0,
+        shared.mailbox.base.0,
+        pool_span(shared.rings),
+        pool_span(shared.media),
+        program.entry,
+        ram.base + PROGRAM_STACK,
+        part(true),
+        part(false),
+        span(ram.base.into(), ram.size.into()),
+    )
+}
+
+/// The module `image` of `test/core1`.
+fn test_constants(shared: &Shared<'_>, core1: &Core1) -> String {
+    let mut text = String::new();
+    let pools = [
+        ("MAILBOX", shared.mailbox),
+        ("ANSWERS", shared.answers),
+        ("GATE", shared.gate),
+        ("TABLES", shared.tables),
+        ("RINGS", shared.rings),
+        ("MEDIA", shared.media),
+    ];
+    // Writing to a string cannot fail.
+    for (name, pool) in pools {
+        let (base, pages) = (pool.base.0, pool.pages);
+        let _ = writeln!(text, "pub(crate) const {name}: (u64, u16) = ({base:#x}, {pages});");
+    }
+    let Peripheral { address, size, .. } = shared.frame;
+    let _ = writeln!(text, "pub(crate) const FRAME: (u64, u32) = ({:#x}, {size:#x});", address.0);
+    let controller = shared.controllers.first().map_or(0, |registers| registers.address.0);
+    let _ = writeln!(text, "pub(crate) const CONTROLLER: u64 = {controller:#x};");
+    let _ = writeln!(text, "pub(crate) const ENTRY: u32 = {:#x};", core1.entry());
+    let _ = writeln!(text, "pub(crate) const PROGRAM: u32 = {:#x};", core1.places.program);
+    text
+}
