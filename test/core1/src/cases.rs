@@ -31,7 +31,10 @@ pub(crate) fn run() {
     say(format_args!("suite {passed} passed 0 failed"));
 }
 
-const CASES: [(&str, fn(&mut Peers)); 11] = [
+/// A name, and what is tried.
+type Case = (&'static str, fn(&mut Peers));
+
+const CASES: [Case; 11] = [
     ("comes_up", comes_up),
     ("program_announces_itself", program_announces_itself),
     ("answers_requests", answers_requests),

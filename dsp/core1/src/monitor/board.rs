@@ -47,11 +47,8 @@ impl Board {
     /// Once, with the MMU on.
     pub(super) unsafe fn new() -> Self {
         let places = &image::PLACES;
-        let gates = places.controllers.iter().flatten().map(|controller| controller.gate);
-        let others = [places.answers, places.windows, places.mailbox, places.rings.base];
-        let first = gates.chain(others).min().unwrap_or(places.answers);
-        let last = gates_end();
-        let pages = (last.0 - first.0) / u64::from(PAGE);
+        let (first, end) = shared();
+        let pages = (end.0 - first.0) / u64::from(PAGE);
         let block = |base: Phys, bytes: u64| {
             // SAFETY: `mmu` maps these registers as device memory, and nobody
             // else on this core has them.
@@ -90,18 +87,21 @@ impl Board {
     }
 }
 
-/// The end of the last of the shared pages.
-fn gates_end() -> Phys {
+/// The first of the shared pages, and the end of the last.
+fn shared() -> (Phys, Phys) {
     let places = &image::PLACES;
     let page = u64::from(PAGE);
-    let gates = places.controllers.iter().flatten().map(|controller| controller.gate.plus(page));
+    let one = |at: Phys| (at, at.plus(page));
     let others = [
-        places.answers.plus(page),
-        places.windows.plus(page),
-        places.mailbox.plus(2 * page),
-        places.rings.base.plus(places.rings.bytes),
+        one(places.answers),
+        one(places.windows),
+        (places.mailbox, places.mailbox.plus(2 * page)),
+        (places.rings.base, places.rings.base.plus(places.rings.bytes)),
     ];
-    gates.chain(others).max().unwrap_or(places.answers)
+    let gates = places.controllers.iter().flatten().map(|controller| one(controller.gate));
+    gates
+        .chain(others)
+        .fold(one(places.answers), |(first, end), (at, to)| (first.min(at), end.max(to)))
 }
 
 impl Platform for Board {

@@ -153,7 +153,7 @@ impl Tables {
             assert!(self.used < SECOND_LEVEL, "more megabytes than tables");
             let table = base + self.used as u32 * TABLE;
             self.used += 1;
-            *first = table | IS_TABLE | mapping.is_program() * TABLE_PXN;
+            *first = table | IS_TABLE | (mapping.is_program() * TABLE_PXN);
         }
         let table = (*first & !(TABLE - 1)) - base;
         &mut self.second[(table / TABLE) as usize]
@@ -275,5 +275,5 @@ pub(super) fn translate(at: Peer) -> Option<Phys> {
     cp15::isb();
     let par = cp15::par();
     let page = par & !(PAGE - 1);
-    (par & PAR_FAULT == 0).then(|| Phys(u64::from(page | at % PAGE)))
+    (par & PAR_FAULT == 0).then(|| Phys(u64::from(page | (at % PAGE))))
 }

@@ -50,7 +50,7 @@ impl Core for Supervised {
         // Aligned words in one access: a controller writes events by words, and
         // the cycle bit's word must not be seen in halves.
         while !into.is_empty() {
-            if source.addr() % 4 == 0 && into.len() >= 4 {
+            if source.addr().is_multiple_of(4) && into.len() >= 4 {
                 // SAFETY: `place` saw that nothing of Rust's is there. Where
                 // nothing is at all the core faults, and the program ends.
                 let word = unsafe { source.cast::<u32>().read_volatile() };
@@ -70,7 +70,7 @@ impl Core for Supervised {
         let mut target: *mut u8 = ptr::with_exposed_provenance_mut(place(at, from.len()));
         let mut from = from;
         while !from.is_empty() {
-            if target.addr() % 4 == 0 && from.len() >= 4 {
+            if target.addr().is_multiple_of(4) && from.len() >= 4 {
                 let word = u32::from_ne_bytes([from[0], from[1], from[2], from[3]]);
                 // SAFETY: as in `read`.
                 unsafe { target.cast::<u32>().write_volatile(word) };
