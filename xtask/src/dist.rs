@@ -28,8 +28,11 @@ impl Dist {
             Err(code) => return code,
         };
         show(&image);
-        let Image { elf, id, bytes, usage, .. } = &image;
+        let Image { elf, bin, map, archive, id, bytes, usage, .. } = &image;
         println!("{GOOD}✓{GOOD:#} {} {DIM}{bytes} bytes, image {id:016x}{DIM:#}", elf.display());
+        for file in [bin, map, archive] {
+            println!("  {}", file.display());
+        }
         let limits = [("kernel's code", usage[0].text, KERNEL_TEXT), ("image", *bytes, IMAGE)];
         let mut code = ExitCode::SUCCESS;
         for (what, bytes, limit) in limits {

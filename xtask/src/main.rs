@@ -6,13 +6,20 @@
 mod bench;
 mod board;
 mod dist;
+mod dump;
+mod explore;
 mod graph;
+mod humility;
 mod idl;
+mod output;
 mod qmi;
+mod run;
+mod setup;
 mod sim;
 mod style;
 mod test;
 mod usb;
+mod view;
 
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -24,6 +31,9 @@ const WRONG: u8 = 1;
 const BAD_INPUT: u8 = 2;
 /// Something that this machine should have is missing.
 const MISSING: u8 = 3;
+
+/// A message about what the user gave us: exit code 2.
+struct Bad(String);
 
 /// Sotto: USB audio that plays while the application core sleeps
 #[derive(Debug, Parser)]
@@ -45,10 +55,36 @@ enum Command {
     Test(test::Test),
     /// Play a sound on a simulated board, and judge what the headset heard
     Sim(sim::Sim),
+    /// Play a sound on a board, and judge what its headset heard
+    Run(run::Run),
+    /// Install what the board and the tests need and this machine lacks
+    Setup(setup::Setup),
+    /// Play runs in which something goes wrong, and hold them against the rules
+    Explore(explore::Explore),
     /// Make an image that boots on a board
     Dist(dist::Dist),
     /// Count the instructions of the kernel's operations, in QEMU
     Bench(bench::Bench),
+    /// Show what each task of a dump is up to
+    Tasks(view::Tasks),
+    /// Show the trace rings of a dump
+    Ringbuf(view::Ringbuf),
+    /// Show the counters of a dump
+    Counters(view::Counters),
+    /// Show a variable of a dump
+    Readvar(view::Readvar),
+    /// Show the core's registers in a dump
+    Registers(view::Registers),
+    /// Show how much of each stack of a dump was used
+    Stackmargin(view::Stackmargin),
+    /// Show the memory of each task of an image
+    Map(view::Map),
+    /// Show what an image is made of
+    Manifest(view::Manifest),
+    /// Take a dump of a board that runs, or that stands
+    Dump(dump::Dump),
+    /// Run Humility, Hubris' debugger, with an image's archive and dump
+    Humility(humility::Humility),
     /// Show who may send and hint to whom, and why no task can wait for itself
     Graph(graph::Graph),
     /// Check interface descriptions
@@ -66,8 +102,21 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Test(test) => test.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Run(run) => run.run(),
+        Command::Setup(setup) => setup.run(),
+        Command::Explore(explore) => explore.run(),
         Command::Dist(dist) => dist.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Tasks(tasks) => tasks.run(),
+        Command::Ringbuf(ringbuf) => ringbuf.run(),
+        Command::Counters(counters) => counters.run(),
+        Command::Readvar(readvar) => readvar.run(),
+        Command::Registers(registers) => registers.run(),
+        Command::Stackmargin(stackmargin) => stackmargin.run(),
+        Command::Map(map) => map.run(),
+        Command::Manifest(manifest) => manifest.run(),
+        Command::Dump(dump) => dump.run(),
+        Command::Humility(humility) => humility.run(),
         Command::Graph(graph) => graph.run(),
         Command::Idl(idl) => idl.run(),
         Command::Qmi(qmi) => qmi.run(),

@@ -1,21 +1,24 @@
 //! `cargo xtask sim`: plays a sound on a simulated board, and judges it.
 
 mod options;
+mod scenario;
 mod seeds;
 
+use crate::output::{Output, each_its_own};
 use crate::style::{BAD, DIM, GOOD};
-use crate::{BAD_INPUT, WRONG, root};
+use crate::{BAD_INPUT, Bad, WRONG, root};
 use anstream::{eprintln, println};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use options::{Bad, DeviceName, FaultName, PathName, Plan};
-use std::fs::{self, File};
-use std::io::{BufWriter, IsTerminal, Write};
+use judge::report::{Report, Table};
+use judge::sound::Sound;
+pub(crate) use options::{DeviceName, Plan};
+use options::{FaultName, PathName};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use system::image::Description;
-use system::report::{Report, Table};
 use system::run::{Finished, Setup, run};
-use system::sound::Sound;
 
 /// `cargo xtask sim`
 #[derive(Debug, clap::Args)]
@@ -54,6 +57,9 @@ pub(crate) struct Sim {
     /// Write every system call, register access, TRB, event and packet
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Play a run that `explore` found, step by step
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["wav", "out", "device", "path", "seed", "seeds", "fault"])]
+    scenario: Option<PathBuf>,
     /// Inject a fault, to see that it is noticed
     #[arg(long, value_name = "KIND")]
     fault: Option<FaultName>,
@@ -75,6 +81,9 @@ impl Sim {
     }
 
     fn try_run(&self) -> Result<ExitCode, Bad> {
+        if let Some(file) = &self.scenario {
+            return scenario::replay(self, file);
+        }
         let description = Description::load(&root().join("app.toml")).map_err(Bad)?;
         let plan = Plan::new(description, self.wav.as_deref(), self.device)?;
         match self.seeds {
@@ -117,7 +126,7 @@ impl Sim {
 
     fn show(&self, report: &Report) {
         let colour = std::io::stdout().is_terminal();
-        println!("{}", Table { report, colour });
+        println!("{}", Table { report, more: &[], colour });
         if report.is_right() {
             println!("{GOOD}all is as it should be{GOOD:#}");
         } else {
@@ -132,87 +141,16 @@ impl Sim {
     }
 }
 
-fn verdict(right: bool) -> ExitCode {
+pub(crate) fn verdict(right: bool) -> ExitCode {
     if right { ExitCode::SUCCESS } else { ExitCode::from(WRONG) }
 }
 
 /// A bar on a terminal, nothing elsewhere.
-fn progress_bar(length: u64) -> ProgressBar {
+pub(crate) fn progress_bar(length: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("  playing {bar:40} {percent:>3} %  {eta} left");
     bar.set_style(style.expect("the template is ours"));
     bar
-}
-
-/// A file that appears under its name only when it is complete. What is there
-/// already and no file, such as a pipe, is written to as it is.
-struct Output {
-    path: PathBuf,
-    /// Where it is written; `path` itself for what is no file.
-    partial: PathBuf,
-}
-
-/// Two outputs of one name would overwrite each other.
-fn each_its_own(outputs: [Option<&Output>; 3]) -> Result<(), Bad> {
-    let files: Vec<&Output> = outputs.into_iter().flatten().filter(|o| o.is_file()).collect();
-    let twice = |n: usize| files[..n].iter().any(|earlier| earlier.path == files[n].path);
-    match (0..files.len()).find(|&n| twice(n)) {
-        Some(n) => Err(Bad(format!("{} is to be two things at once", files[n].path.display()))),
-        None => Ok(()),
-    }
-}
-
-impl Output {
-    fn new(path: PathBuf) -> Result<Self, Bad> {
-        match fs::metadata(&path) {
-            Ok(there) if there.is_dir() => {
-                return Err(Bad(format!("{} cannot be written: it is a folder", path.display())));
-            }
-            Ok(there) if !there.is_file() => return Ok(Self { partial: path.clone(), path }),
-            _ => {}
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
-        let partial = path.with_file_name(name);
-        let output = Self { path, partial };
-        if let Some(folder) = output.path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|error| output.failed(&error))?;
-        }
-        output.create()?;
-        Ok(output)
-    }
-
-    fn is_file(&self) -> bool {
-        self.partial != self.path
-    }
-
-    fn create(&self) -> Result<File, Bad> {
-        File::create(&self.partial).map_err(|error| self.failed(&error))
-    }
-
-    fn writer(&self) -> Result<Box<dyn Write>, Bad> {
-        Ok(Box::new(BufWriter::with_capacity(1 << 20, self.create()?)))
-    }
-
-    fn complete(self) -> Result<(), Bad> {
-        if self.is_file() {
-            fs::rename(&self.partial, &self.path).map_err(|error| self.failed(&error))?;
-        }
-        Ok(())
-    }
-
-    fn failed(&self, error: &std::io::Error) -> Bad {
-        Bad(format!("{} cannot be written: {error}", self.path.display()))
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if self.is_file() {
-            // Gone already when the output is complete.
-            let _ = fs::remove_file(&self.partial);
-        }
-    }
 }
 
 /// Reads a WAV, or says why not and what would do.
@@ -220,6 +158,6 @@ fn read_wav(path: &Path) -> Result<Sound, Bad> {
     let file = File::open(path)
         .map_err(|error| Bad(format!("{} cannot be read: {error}", path.display())))?;
     Sound::read_wav(std::io::BufReader::new(file)).map_err(|error| {
-        Bad(format!("{}: {error}; supported is {}", path.display(), system::sound::SUPPORTED))
+        Bad(format!("{}: {error}; supported is {}", path.display(), judge::sound::SUPPORTED))
     })
 }

@@ -3,6 +3,10 @@
 //! What CI runs. Each step runs even when one before it failed, so that one
 //! run tells all; the closing lines say what failed.
 
+mod tables;
+
+use crate::run::stories;
+use crate::setup::{self, Need};
 use crate::style::{BAD, DIM, GOOD, HEAD};
 use crate::{MISSING, WRONG, board, root};
 use anstream::{eprintln, println};
@@ -20,31 +24,44 @@ pub(crate) struct Test {
     /// Leave out what boots in QEMU
     #[arg(long)]
     no_board: bool,
+    /// Run this step alone
+    #[arg(long, value_name = "STEP", value_parser = NAMES)]
+    only: Option<String>,
 }
+
+/// The steps in their order.
+const NAMES: [&str; 9] =
+    [IMAGE, INTERFACES, "formatting", "lints", "tests", BOARD, CORE_1, TABLES, PLAYING];
+const IMAGE: &str = "image";
+const INTERFACES: &str = "interfaces";
+const BOARD: &str = "board";
+const CORE_1: &str = "core-1";
+const TABLES: &str = "tables";
+const PLAYING: &str = "playing";
 
 /// One thing to run.
 struct Step {
     name: &'static str,
     arguments: &'static [&'static str],
-    /// The rustup component without which it cannot run.
-    component: Option<&'static str>,
+    /// What it cannot run without.
+    needs: &'static [Need],
 }
 
 const STEPS: [Step; 3] = [
     Step {
         name: "formatting",
         arguments: &["fmt", "--all", "--", "--check"],
-        component: Some("rustfmt"),
+        needs: &[Need::Formatting],
     },
     Step {
         name: "lints",
         arguments: &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
-        component: Some("clippy"),
+        needs: &[Need::Lints],
     },
     Step {
         name: "tests",
         arguments: &["test", "--workspace", "--quiet", "--no-fail-fast"],
-        component: None,
+        needs: &[],
     },
 ];
 
@@ -59,24 +76,24 @@ struct Outcome {
 impl Test {
     /// Runs the command.
     pub(crate) fn run(&self) -> ExitCode {
-        let mut outcomes = vec![image(), interfaces()];
+        let mut outcomes = Vec::new();
+        if self.wants(IMAGE) {
+            outcomes.push(image());
+        }
+        if self.wants(INTERFACES) {
+            outcomes.push(interfaces());
+        }
         for step in &STEPS {
-            if self.tests_only && step.component.is_some() {
+            if self.tests_only && !step.needs.is_empty() || !self.wants(step.name) {
                 continue;
             }
-            match step.run() {
+            match setup::ensure(step.needs).and_then(|()| step.run()) {
                 Ok(outcome) => outcomes.push(outcome),
-                Err(missing) => {
-                    eprintln!("{BAD}✗{BAD:#} {missing}");
-                    return ExitCode::from(MISSING);
-                }
+                Err(code) => return code,
             }
         }
         if !self.no_board {
-            outcomes.push(on_board("board", || {
-                board::build(&root().join("test/app-suite.toml")).map(|image| image.elf)
-            }));
-            outcomes.push(on_board("core 1", || board::build_core1_test(&root().join("app.toml"))));
+            outcomes.extend(self.board());
         }
         println!();
         for Outcome { name, passed, detail, took } in &outcomes {
@@ -94,73 +111,103 @@ impl Test {
     }
 }
 
-fn timed(name: &'static str, check: impl FnOnce() -> Result<String, String>) -> Outcome {
-    println!("{HEAD}{name}{HEAD:#}");
-    let start = Instant::now();
-    let result = check();
-    if let Err(why) = &result {
-        eprintln!("{why}");
+impl Test {
+    fn wants(&self, step: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == step)
     }
-    Outcome {
-        name,
-        passed: result.is_ok(),
-        detail: result.unwrap_or_else(|_| "see above".into()),
-        took: start.elapsed(),
+
+    /// What boots in QEMU.
+    fn board(&self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let app = root().join("app.toml");
+        let suite = root().join("test/app-suite.toml");
+        if self.wants(BOARD) {
+            outcomes.push(on_board(BOARD, || board::build(&suite).map(|image| image.elf)));
+        }
+        if self.wants(CORE_1) {
+            outcomes.push(on_board(CORE_1, || board::build_core1_test(&app)));
+        }
+        if self.wants(TABLES) {
+            outcomes.push(timed(TABLES, || tables::compare(&board::build(&app)?)));
+        }
+        if self.wants(PLAYING) {
+            outcomes.push(playing());
+        }
+        outcomes
     }
 }
 
+/// A step that `check` is: what it says of itself, or what is wrong. One that
+/// lacks something on this machine was told so, and is not held against it.
+fn timed(
+    name: &'static str,
+    check: impl FnOnce() -> Result<Result<String, String>, ExitCode>,
+) -> Outcome {
+    println!("{HEAD}{name}{HEAD:#}");
+    let start = Instant::now();
+    let (passed, detail) = match check() {
+        Ok(Ok(detail)) => (true, detail),
+        Ok(Err(why)) => {
+            eprintln!("{why}");
+            (false, "see above".into())
+        }
+        Err(code) => (code == ExitCode::from(MISSING), "not run: see above".into()),
+    };
+    Outcome { name, passed, detail, took: start.elapsed() }
+}
+
 fn image() -> Outcome {
-    timed("image", || match app::App::load(&root().join("app.toml")) {
-        Ok(app) => Ok(format!("{} tasks, no cycle of waiting", app.tasks.len())),
-        Err(refusals) => Err(refusals.to_string()),
+    timed(IMAGE, || {
+        let app = app::App::load(&root().join("app.toml"));
+        let told = app.map(|app| format!("{} tasks, no cycle of waiting", app.tasks.len()));
+        Ok(told.map_err(|refusals| refusals.to_string()))
     })
 }
 
 fn interfaces() -> Outcome {
-    timed("interfaces", || {
-        let folder = root().join("idl");
-        let entries = std::fs::read_dir(&folder).map_err(|error| error.to_string())?;
-        let files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        let mut wrong = Vec::new();
-        for file in &files {
-            if let Err(diagnostics) = idol::check(file) {
-                wrong.extend(diagnostics.iter().map(ToString::to_string));
+    timed(INTERFACES, || Ok(check_interfaces()))
+}
+
+fn check_interfaces() -> Result<String, String> {
+    let folder = root().join("idl");
+    let entries = std::fs::read_dir(&folder).map_err(|error| error.to_string())?;
+    let files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut wrong = Vec::new();
+    for file in &files {
+        if let Err(diagnostics) = idol::check(file) {
+            wrong.extend(diagnostics.iter().map(ToString::to_string));
+        }
+    }
+    if wrong.is_empty() { Ok(format!("{} files", files.len())) } else { Err(wrong.join("\n")) }
+}
+
+/// The cases of an image on the board.
+fn on_board(name: &'static str, build: impl FnOnce() -> Result<PathBuf, ExitCode>) -> Outcome {
+    timed(name, || {
+        let run = board::run(&build()?)?;
+        let mut cases = Cases::default();
+        for line in run.said.lines() {
+            if !cases.take(line) {
+                println!("{line}");
             }
         }
-        if wrong.is_empty() { Ok(format!("{} files", files.len())) } else { Err(wrong.join("\n")) }
+        let Cases { passed, failed, whole } = cases;
+        let all = if whole { "" } else { ", and it did not come to its end" };
+        let told = format!("{passed} passed, {failed} failed{all}");
+        Ok(if run.ended_well && whole && failed == 0 { Ok(told) } else { Err(told) })
     })
 }
 
-/// The cases of an image on the board. A machine that cannot build or run it was
-/// told so, and has still tested everything else.
-fn on_board(name: &'static str, build: impl FnOnce() -> Result<PathBuf, ExitCode>) -> Outcome {
-    println!("{HEAD}{name}{HEAD:#}");
+/// Streams on the board, and what they live through.
+fn playing() -> Outcome {
+    println!("{HEAD}{PLAYING}{HEAD:#}");
     let start = Instant::now();
-    let run = match build().and_then(|elf| board::run(&elf)) {
-        Ok(run) => run,
-        Err(code) => {
-            return Outcome {
-                name,
-                passed: code == ExitCode::from(MISSING),
-                detail: "not run: see above".to_owned(),
-                took: start.elapsed(),
-            };
-        }
+    let told = stories::run(|story| println!("{DIM}{story}{DIM:#}"));
+    let (passed, detail) = match told {
+        Ok((passed, failed)) => (failed == 0, format!("{passed} passed, {failed} failed")),
+        Err(stop) => (stop.say() == ExitCode::from(MISSING), "not run: see above".to_owned()),
     };
-    let mut cases = Cases::default();
-    for line in run.said.lines() {
-        if !cases.take(line) {
-            println!("{line}");
-        }
-    }
-    let Cases { passed, failed, whole } = cases;
-    let all = if whole { "" } else { ", and it did not come to its end" };
-    Outcome {
-        name,
-        passed: run.ended_well && whole && failed == 0,
-        detail: format!("{passed} passed, {failed} failed{all}"),
-        took: start.elapsed(),
-    }
+    Outcome { name: PLAYING, passed, detail, took: start.elapsed() }
 }
 
 /// The cases that an image told of.
@@ -187,27 +234,21 @@ impl Cases {
 }
 
 impl Step {
-    /// Runs the step, its output shown as it comes. The error says what is
-    /// missing on this machine.
-    fn run(&self) -> Result<Outcome, String> {
+    /// Runs the step, its output shown as it comes.
+    fn run(&self) -> Result<Outcome, ExitCode> {
         println!("{HEAD}{}{HEAD:#}", self.name);
         let start = Instant::now();
+        let lost = |how: &str, error: &std::io::Error| {
+            eprintln!("{BAD}✗{BAD:#} cargo {how}: {error}");
+            ExitCode::from(MISSING)
+        };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        if let Some(component) = self.component {
-            let probe = Command::new(&cargo).args([self.arguments[0], "--version"]).output();
-            if !probe.is_ok_and(|output| output.status.success()) {
-                return Err(format!(
-                    "{} needs {component}: rustup component add {component}",
-                    self.name
-                ));
-            }
-        }
         let mut child = Command::new(&cargo)
             .args(self.arguments)
             .current_dir(root())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("cargo cannot be started: {error}"))?;
+            .map_err(|error| lost("cannot be started", &error))?;
         let mut tests = Tally::default();
         if let Some(stdout) = child.stdout.take() {
             let mut terminal = std::io::stdout().lock();
@@ -217,7 +258,7 @@ impl Step {
                 let _ = writeln!(terminal, "{line}");
             }
         }
-        let status = child.wait().map_err(|error| format!("cargo was lost: {error}"))?;
+        let status = child.wait().map_err(|error| lost("was lost", &error))?;
         let passed = status.success();
         Ok(Outcome {
             name: self.name,

@@ -5,8 +5,8 @@ mod hardware;
 mod tasks;
 
 use crate::model::{
-    App, Bit, Dialect, Interrupt, Intid, Memory, MonitorAccess, Notify, Owner, Peripheral, Pool,
-    PoolId, Slot, Task, TaskIndex,
+    App, Bit, Dialect, Interrupt, Intid, Memory, MonitorAccess, Notify, Owner, Panics, Peripheral,
+    Pool, PoolId, Slot, Task, TaskIndex,
 };
 use crate::raw;
 use crate::refusal::{Refusal, Refusals, Rule, Source, Span};
@@ -94,6 +94,7 @@ fn build(
     App {
         name: file.name.get_ref().clone(),
         target: file.target.clone(),
+        cpu: file.cpu.clone(),
         board: file.board.clone(),
         chip: PathBuf::from(file.chip.get_ref()),
         kernel: file.kernel.name.clone(),
@@ -101,6 +102,10 @@ fn build(
         dialect: match file.qmi.dialect {
             raw::Dialect::Precise => Dialect::Precise,
             raw::Dialect::Upstream => Dialect::Upstream,
+        },
+        panics: match file.panics {
+            raw::Panics::Messages => Panics::Messages,
+            raw::Panics::Places => Panics::Places,
         },
         memory: memory
             .iter()
@@ -147,6 +152,7 @@ fn pools(file: &raw::File, tasks: &Tasks<'_>) -> Vec<Pool> {
                 raw::MonitorAccess::Read => MonitorAccess::Read,
                 raw::MonitorAccess::Write => MonitorAccess::Write,
             },
+            zeroed: raw.zeroed,
         })
     };
     raw.into_iter().enumerate().filter_map(pool).collect()

@@ -18,8 +18,8 @@ mod refusal;
 
 pub use graph::{Edge, Graph};
 pub use model::{
-    App, Bit, Dialect, Interrupt, Intid, Memory, MonitorAccess, Notify, Owner, Peripheral, Pool,
-    PoolId, Slot, Task, TaskIndex,
+    App, Bit, Controller, Dialect, Interrupt, Intid, Memory, MonitorAccess, Notify, Owner, Panics,
+    Peripheral, Pool, PoolId, Slot, Task, TaskIndex,
 };
 pub use refusal::{Refusal, Refusals, Rule};
 

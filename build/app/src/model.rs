@@ -37,6 +37,17 @@ pub enum Dialect {
     Precise,
 }
 
+/// What a task leaves behind that gives up (a panic of its own, a check that
+/// failed).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Panics {
+    /// A message. The tasks carry the texts, and the code that formats them.
+    Messages,
+    /// The place: it stops where it gave up, with an instruction that no task
+    /// may execute. The debugger knows the line. A quarter smaller.
+    Places,
+}
+
 /// Who writes a pool.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -98,6 +109,8 @@ pub struct Pool {
     pub readers: Vec<TaskIndex>,
     /// What the DSP's monitor may do with it.
     pub monitor: MonitorAccess,
+    /// Whether it is zero before anything but the kernel runs.
+    pub zeroed: bool,
 }
 
 /// A name under which a task knows a server.
@@ -127,6 +140,15 @@ pub struct Interrupt {
     pub intid: Intid,
     /// The notification of its task.
     pub bit: Bit,
+}
+
+/// A USB controller and the task that drives it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Its StreamID: the RID of its function.
+    pub stream: u16,
+    /// Its driver.
+    pub driver: TaskIndex,
 }
 
 /// One task.
@@ -190,6 +212,8 @@ pub struct App {
     pub name: String,
     /// The compiler's target.
     pub target: String,
+    /// The core, as the compiler calls it; any of the target if not said.
+    pub cpu: Option<String>,
     /// The board.
     pub board: String,
     /// The chip's folder.
@@ -200,6 +224,8 @@ pub struct App {
     pub kernel_features: Vec<String>,
     /// How QMI refusals look.
     pub dialect: Dialect,
+    /// What a task leaves behind that gives up.
+    pub panics: Panics,
     /// The chip's memory.
     pub memory: Vec<Memory>,
     /// The chip's registers.
@@ -276,5 +302,30 @@ impl App {
             .filter(|&other| other != task && other.0 != 0 && task.0 != 0)
             .filter(|&other| edge(task, other) || edge(other, task))
             .collect()
+    }
+
+    /// The pools whose pages `iommu` may map, with their owners. Tables, gate,
+    /// mailbox and media stay out of every controller's and the DSP's reach.
+    pub fn dma_pools(&self) -> impl Iterator<Item = (&Pool, TaskIndex)> {
+        let dma = self.pools.iter().filter(|pool| pool.name.starts_with("dma_"));
+        dma.filter_map(|pool| match pool.owner {
+            Owner::Task(owner) => Some((pool, owner)),
+            Owner::Monitor => None,
+        })
+    }
+
+    /// The controllers, in the order of their numbers.
+    #[must_use]
+    pub fn controllers(&self) -> Vec<Controller> {
+        let number = |task: &Task, key: &str| task.config.get(key)?.as_integer();
+        let drivers = self.indexed().filter(|(_, task)| task.krate == "xhci");
+        let mut controllers: Vec<(i64, Controller)> = drivers
+            .filter_map(|(driver, task)| {
+                let stream = u16::try_from(number(task, "stream")?).ok()?;
+                Some((number(task, "controller")?, Controller { stream, driver }))
+            })
+            .collect();
+        controllers.sort_by_key(|(number, _)| *number);
+        controllers.into_iter().map(|(_, controller)| controller).collect()
     }
 }

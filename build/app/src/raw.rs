@@ -14,11 +14,14 @@ pub(crate) type Text = Spanned<String>;
 pub(crate) struct File {
     pub(crate) name: Text,
     pub(crate) target: String,
+    pub(crate) cpu: Option<String>,
     pub(crate) board: String,
     pub(crate) chip: Text,
     pub(crate) gate: Option<Spanned<Gate>>,
     #[serde(default)]
     pub(crate) qmi: Qmi,
+    #[serde(default)]
+    pub(crate) panics: Panics,
     pub(crate) kernel: Kernel,
     #[serde(default)]
     pub(crate) shared: BTreeMap<Text, String>,
@@ -42,6 +45,15 @@ pub(crate) enum Dialect {
     #[default]
     Precise,
     Upstream,
+}
+
+/// What a task leaves behind that gives up.
+#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Panics {
+    #[default]
+    Messages,
+    Places,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +81,8 @@ pub(crate) struct Pool {
     pub(crate) readers: Vec<Text>,
     #[serde(default)]
     pub(crate) monitor: MonitorAccess,
+    #[serde(default)]
+    pub(crate) zeroed: bool,
 }
 
 #[derive(Copy, Clone, Debug, Default, Deserialize)]

@@ -68,11 +68,13 @@ pub enum Rule {
     PoolOverlap,
     /// The gate is of a kind that is built.
     GateBuilt,
+    /// What the cores tell one another through is zero before either looks.
+    PoolZeroed,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Readable,
         Self::Syntax,
         Self::Name,
@@ -102,6 +104,7 @@ impl Rule {
         Self::PoolPlace,
         Self::PoolOverlap,
         Self::GateBuilt,
+        Self::PoolZeroed,
     ];
 }
 

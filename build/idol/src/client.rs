@@ -157,13 +157,8 @@ fn body(op: &Op<'_>) -> TokenStream {
         let size = op.args_size();
         quote! {
             let mut idol_packed = [0; #size];
-            let idol_request = match ::idol_runtime::hubpack::serialize(
-                &mut idol_packed,
-                &idol_args,
-            ) {
-                Ok(idol_len) => &idol_packed[..idol_len],
-                Err(_) => ::idol_runtime::client::does_not_pack(#title),
-            };
+            let idol_len = ::idol_runtime::packed::pack(&idol_args, &mut idol_packed);
+            let idol_request = &idol_packed[..idol_len];
         }
     } else {
         quote! {
@@ -187,9 +182,9 @@ fn body(op: &Op<'_>) -> TokenStream {
     };
     let reply_size = op.reply_size();
     let decoded = if op.packs() {
-        quote!(match ::idol_runtime::hubpack::deserialize::<#reply>(&idol_reply[..idol_len]) {
-            Ok((idol_reply, [])) => idol_reply,
-            _ => ::idol_runtime::client::bad_reply(#title),
+        quote!(match ::idol_runtime::packed::unpack::<#reply>(&idol_reply[..idol_len]) {
+            Ok(idol_reply) => idol_reply,
+            Err(_) => ::idol_runtime::client::bad_reply(#title),
         })
     } else {
         quote!(match <#reply as ::idol_runtime::zerocopy::FromBytes>::read_from_bytes(
@@ -237,9 +232,9 @@ fn body(op: &Op<'_>) -> TokenStream {
             quote! {
                 Ok((0, idol_len)) => Ok(#value),
                 Ok((1, idol_len)) => {
-                    match ::idol_runtime::hubpack::deserialize::<#error>(&idol_reply[..idol_len]) {
-                        Ok((idol_error, [])) => Err(idol_error),
-                        _ => ::idol_runtime::client::bad_reply(#title),
+                    match ::idol_runtime::packed::unpack::<#error>(&idol_reply[..idol_len]) {
+                        Ok(idol_error) => Err(idol_error),
+                        Err(_) => ::idol_runtime::client::bad_reply(#title),
                     }
                 }
                 Ok(_) => ::idol_runtime::client::bad_reply(#title),

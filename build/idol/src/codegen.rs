@@ -92,7 +92,7 @@ impl<'i> Op<'i> {
         match &self.model.reply {
             Reply::Result { err: ErrorType::Complex(error), .. } => {
                 let error = path(&error.text);
-                let error = quote!(<#error as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE);
+                let error = quote!(<#error as ::idol_runtime::packed::Packed>::MAX_SIZE);
                 quote!(::idol_runtime::largest(&[#value, #error]))
             }
             _ => value,
@@ -102,7 +102,7 @@ impl<'i> Op<'i> {
     /// Size of the reply that carries a value, as an expression.
     pub(crate) fn size_of(&self, part: &Ident) -> TokenStream {
         if self.packs() {
-            quote!(<#part as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE)
+            quote!(<#part as ::idol_runtime::packed::Packed>::MAX_SIZE)
         } else {
             quote!(::core::mem::size_of::<#part>())
         }
@@ -186,18 +186,11 @@ impl<'i> Op<'i> {
         let types: Vec<_> = fields.iter().map(|(_, ty)| ty).collect();
         let fields = quote!({ #(#names: #types,)* });
         if self.packs() {
-            let sizes =
-                types.iter().map(|ty| quote!(<#ty as ::idol_runtime::hubpack::SerializedSize>));
-            let size = if types.is_empty() { quote!(0) } else { quote!(#(#sizes::MAX_SIZE)+*) };
             quote! {
                 #[allow(non_camel_case_types)]
-                #[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-                #[serde(crate = "::idol_runtime::serde")]
+                #[derive(::idol_runtime::packed::Packed)]
+                #[packed(crate = "::idol_runtime::packed")]
                 struct #name #fields
-
-                impl ::idol_runtime::hubpack::SerializedSize for #name {
-                    const MAX_SIZE: usize = #size;
-                }
             }
         } else {
             quote! {

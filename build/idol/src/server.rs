@@ -9,7 +9,7 @@ use std::path::Path;
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::check::check;
+use crate::check::{check, idolatry};
 use crate::client::write_stub;
 use crate::codegen::{FromWire, Op, check_generatable, ident, lent, path, render, ty};
 use crate::diagnostic::Failure;
@@ -46,12 +46,15 @@ pub fn generate_server_support(
 ) -> Result<String, Box<dyn Error>> {
     let interface = check(&source).map_err(Failure)?;
     check_generatable(source.as_ref(), &interface)?;
+    let text = idolatry(&source)?;
     Ok(render(match style {
-        ServerStyle::InOrder => generate(&interface),
+        ServerStyle::InOrder => generate(&interface, &text),
     })?)
 }
 
-fn generate(interface: &Interface) -> TokenStream {
+/// `text` is the interface's, for debuggers.
+fn generate(interface: &Interface, text: &str) -> TokenStream {
+    let text = Literal::byte_string(text.as_bytes());
     let name = &interface.name.text;
     let ops = Op::all(interface);
     let travelling = ops.iter().map(Op::travelling);
@@ -61,6 +64,8 @@ fn generate(interface: &Interface) -> TokenStream {
     let incoming = ops.iter().map(Op::args_size);
     let replies = ops.iter().map(Op::reply_size);
     quote! {
+        ::idol_runtime::userlib::idolatry!(#text);
+
         #(#travelling)*
 
         /// Bytes of the largest request.

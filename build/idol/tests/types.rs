@@ -1,9 +1,8 @@
 //! Types that `accept/everything.idol` names.
 
-use hubpack::SerializedSize;
 use idol_derive::IdolError;
 use num_derive::FromPrimitive;
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Travels as a byte.
@@ -60,7 +59,7 @@ pub struct Point {
 }
 
 /// Travels packed, in several sizes.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Shape {
     /// One byte.
     Dot,
@@ -89,7 +88,7 @@ pub enum Trouble {
 }
 
 /// An error that is more than a code.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, IdolError, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, IdolError, Packed)]
 pub enum Detail {
     /// The server died.
     #[idol(server_death)]

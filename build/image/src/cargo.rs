@@ -1,6 +1,7 @@
 //! One binary for the target, through cargo.
 
 use crate::{Error, Folders};
+use app::Panics;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +15,10 @@ pub(crate) struct Binary<'b> {
     pub(crate) features: &'b [String],
     /// The compiler's target.
     pub(crate) target: &'b str,
+    /// The core, if a certain one.
+    pub(crate) cpu: Option<&'b str>,
+    /// What it leaves behind when it gives up.
+    pub(crate) panics: Panics,
     /// Environment variable that names the generated file, and the file.
     pub(crate) generated: (&'b str, &'b Path),
     /// The linker script, below the workspace.
@@ -22,14 +27,15 @@ pub(crate) struct Binary<'b> {
     pub(crate) symbols: &'b [(&'b str, u32)],
 }
 
-/// The profile of the workspace that images are built with.
-const PROFILE: &str = "image";
-
 impl Binary<'_> {
     /// Builds it; where it is until the next one of its name is built.
     pub(crate) fn build(&self, folders: &Folders) -> Result<PathBuf, Error> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let target_dir = folders.output.join("cargo");
+        let (profile, core) = match self.panics {
+            Panics::Messages => ("image", "compiler-builtins-mem"),
+            Panics::Places => ("image-small", "compiler-builtins-mem,optimize_for_size"),
+        };
         let mut features = String::from("image");
         for feature in self.features {
             features.extend([",", feature]);
@@ -37,9 +43,9 @@ impl Binary<'_> {
         let mut command = Command::new(cargo);
         command
             .current_dir(&folders.workspace)
-            .args(["rustc", "--quiet", "--profile", PROFILE, "--target", self.target])
+            .args(["rustc", "--quiet", "--profile", profile, "--target", self.target])
             .args(["--package", self.package, "--bin", self.binary, "--features", &features])
-            .args(["-Zbuild-std=core", "-Zbuild-std-features=compiler-builtins-mem"])
+            .args(["-Zbuild-std=core", &format!("-Zbuild-std-features={core}")])
             .arg("--target-dir")
             .arg(&target_dir)
             .arg("--")
@@ -48,30 +54,59 @@ impl Binary<'_> {
             command.arg(format!("-Clink-arg=--defsym={symbol}={value:#x}"));
         }
         // A stable compiler takes -Z only so.
-        command.env("RUSTC_BOOTSTRAP", "1").env(self.generated.0, self.generated.1);
-        // No path of this machine in the image (panic messages, debug
-        // information): the same commit gives the same bytes anywhere.
-        let workspace = folders.workspace.display();
-        command.env("RUSTFLAGS", format!("--remap-path-prefix={workspace}=."));
-        command.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+        command
+            .env("RUSTC", &folders.rustc)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env(self.generated.0, self.generated.1);
+        command.env_remove("RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+        let mut arguments = renamed(folders);
+        arguments.extend(self.cpu.map(|cpu| format!("-Ctarget-cpu={cpu}")));
+        if self.panics == Panics::Places {
+            // Without texts nothing is printed, and Debug has nothing to say. What
+            // occurs in several places is there once.
+            let places = [
+                "-Zunstable-options",
+                "-Cpanic=immediate-abort",
+                "-Zfmt-debug=none",
+                "-Cllvm-args=-enable-machine-outliner=always",
+            ];
+            arguments.extend(places.map(String::from));
+        }
+        command.env("CARGO_ENCODED_RUSTFLAGS", arguments.join("\u{1f}"));
         let status = command.status().map_err(Error::NoCargo)?;
         if !status.success() {
-            return Err(if has_source() {
-                Error::Compile(self.package.to_owned())
-            } else {
-                Error::NoSource
-            });
+            return Err(Error::Compile(self.package.to_owned()));
         }
-        Ok(target_dir.join(self.target).join(PROFILE).join(self.binary))
+        Ok(target_dir.join(self.target).join(profile).join(self.binary))
     }
 }
 
-/// Whether the compiler comes with the source of `core`.
-fn has_source() -> bool {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let Ok(output) = Command::new(rustc).args(["--print", "sysroot"]).output() else {
-        return false;
-    };
+/// Compiler arguments that give paths other names: no path of this machine is in
+/// the image (panic messages) or its archive (debug information), so that the
+/// same commit gives the same bytes anywhere. The last that fits is taken.
+fn renamed(folders: &Folders) -> Vec<String> {
+    let mut places =
+        vec![(folders.workspace.clone(), "."), (folders.output.clone(), "target/sotto")];
+    places.extend(registries().into_iter().map(|place| (place, "registry")));
+    if let Some(library) = library(&folders.rustc) {
+        places.extend(library.canonicalize().map(|place| (place, "library")));
+        places.push((library, "library"));
+    }
+    let renamed = places.into_iter();
+    renamed.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display())).collect()
+}
+
+/// The folders that cargo unpacks other people's crates in, one per registry.
+fn registries() -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let folders = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
+    folders.into_iter().flatten().filter_map(|folder| Some(folder.ok()?.path())).collect()
+}
+
+/// Where the source of `core` is.
+fn library(rustc: &Path) -> Option<PathBuf> {
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
     let sysroot = String::from_utf8_lossy(&output.stdout);
-    Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core").is_dir()
+    Some(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library"))
 }

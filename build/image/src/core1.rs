@@ -1,6 +1,6 @@
 //! Core 1 of an image: the DSP's program, and the monitor that runs it.
 //!
-//! Two binaries of `dsp/core1`, linked above the tasks: the monitor in one
+//! Two binaries, linked above the tasks: the monitor (`dsp/core1`) in one
 //! megabyte, the program in the next. The monitor is told where the program
 //! became and where app.toml has the shared pages. An image without gate pages
 //! has no DSP.
@@ -10,7 +10,7 @@
 use crate::cargo::Binary;
 use crate::elf::{Program, Segment};
 use crate::layout::{self, Area, PAGE, Places, SECTION};
-use crate::{Error, Folders, Usage, task};
+use crate::{Error, Folders, Usage, files};
 use app::{App, Peripheral, Pool};
 use std::fmt::Write;
 use std::path::Path;
@@ -25,12 +25,45 @@ const PROGRAM_RAM: u32 = 0x8_0000;
 const CONTROLLERS: usize = 2;
 
 const PACKAGE: &str = "core1";
+const MONITOR: &str = "dsp-monitor";
+
+/// What core 1 runs above its monitor.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DspProgram {
+    /// What ships.
+    Own,
+    /// What tries everything (`test/hostile`).
+    Hostile,
+}
+
+impl DspProgram {
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Own => PACKAGE,
+            Self::Hostile => "hostile",
+        }
+    }
+
+    const fn binary(self) -> &'static str {
+        match self {
+            Self::Own => "dsp-program",
+            Self::Hostile => "hostile",
+        }
+    }
+
+    /// What core 1 runs then.
+    pub(crate) const fn binaries(self) -> [&'static str; 2] {
+        [MONITOR, self.binary()]
+    }
+}
 
 /// Core 1's two programs.
 pub(crate) struct Core1 {
     monitor: Program,
     program: Program,
     places: CorePlaces,
+    /// The monitor's stack and data, an unmapped page below them.
+    data: Area,
 }
 
 /// Where they are.
@@ -46,8 +79,12 @@ impl CorePlaces {
         Self { monitor, program: monitor + SECTION }
     }
 
-    const fn ram(self) -> Area {
-        Area { base: self.program + PROGRAM_RAM, size: PROGRAM_STACK }
+    /// The RAM of `program`: its stack, and what it has beside.
+    fn ram(self, program: &Program) -> Area {
+        let base = self.program + PROGRAM_RAM;
+        let data = program.segments.iter().filter(|segment| segment.is_writable());
+        let end = data.map(Segment::end).max().unwrap_or(base + PROGRAM_STACK);
+        Area { base, size: (end - base).next_multiple_of(PAGE) }
     }
 }
 
@@ -61,37 +98,68 @@ impl Core1 {
         self.monitor.segments.iter().chain(&self.program.segments)
     }
 
+    pub(crate) const fn monitor(&self) -> &Program {
+        &self.monitor
+    }
+
+    /// The monitor's stack, of [`Self::monitor_stack`] bytes, and its data.
+    pub(crate) const fn monitor_ram(&self) -> Area {
+        self.data
+    }
+
+    pub(crate) const fn monitor_stack(&self) -> u32 {
+        MONITOR_STACK
+    }
+
+    pub(crate) const fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The program's RAM: its stack, of [`Self::program_stack`] bytes, and what it
+    /// has beside.
+    pub(crate) fn program_ram(&self) -> Area {
+        self.places.ram(&self.program)
+    }
+
+    pub(crate) const fn program_stack(&self) -> u32 {
+        PROGRAM_STACK
+    }
+
+    /// The registers that the monitor touches, and their names.
+    pub(crate) fn registers<'a>(&self, app: &'a App) -> Vec<(Area, &'a str)> {
+        let shared = Shared::of(app);
+        let blocks = shared.iter().flat_map(|shared| {
+            shared.controllers.iter().copied().chain(std::iter::once(shared.frame))
+        });
+        let area = |block: &Peripheral| Area { base: block.address.0 as u32, size: block.size };
+        blocks.map(|block| (area(block), block.name.as_str())).collect()
+    }
+
     /// Everything that makes it what it is, for a digest.
     pub(crate) fn contents(&self) -> Vec<u8> {
         [self.monitor.contents(), self.program.contents()].concat()
     }
 
     pub(crate) fn usage(&self) -> [Usage; 2] {
-        let of = |name: &str, program: &Program, stack: u32| {
-            let sum = |of: &dyn Fn(&Segment) -> bool| {
-                program.segments.iter().filter(|segment| of(segment)).map(|s| s.size).sum()
-            };
-            let data: u32 = sum(&Segment::is_writable);
-            Usage {
-                name: name.to_owned(),
-                text: sum(&Segment::is_executable),
-                constants: sum(&|s| !s.is_executable() && !s.is_writable()),
-                ram: data + stack,
-                flash_limit: None,
-                ram_limit: None,
-            }
+        let of = |name: &str, program: &Program, ram: u32| Usage {
+            name: name.to_owned(),
+            text: program.text(),
+            constants: program.constants(),
+            ram,
+            flash_limit: None,
+            ram_limit: None,
         };
-        // The monitor's stack is part of its data segment.
         [
-            of("core 1: monitor", &self.monitor, 0),
-            of("core 1: program", &self.program, PROGRAM_STACK),
+            of("core 1: monitor", &self.monitor, self.data.size),
+            of("core 1: program", &self.program, self.program_ram().size),
         ]
     }
 }
 
-/// Builds core 1 of `app`; none when it has no DSP.
+/// Builds core 1 of `app` with `dsp`; none when it has no DSP.
 pub(crate) fn build(
     app: &App,
+    dsp: DspProgram,
     places: &Places,
     work: &Path,
     folders: &Folders,
@@ -100,34 +168,39 @@ pub(crate) fn build(
     let places = CorePlaces::above(places);
     let generated = work.join("core1.rs");
     // The program needs nothing of the file, but a binary is built with one.
-    task::write_if_changed(&generated, "")?;
-    let binary = |binary, script, symbols, generated| {
+    files::write_if_changed(&generated, "")?;
+    let binary = |package, binary, script, symbols, generated| {
         let built = Binary {
-            package: PACKAGE,
+            package,
             binary,
             features: &[],
             target: &app.target,
+            cpu: app.cpu.as_deref(),
+            panics: app.panics,
             generated: ("SOTTO_CORE1", generated),
             script,
             symbols,
         };
         read(built.build(folders)?, work, binary)
     };
-    let ram = places.ram();
     let symbols = [
         ("PROGRAM_FLASH", places.program),
-        ("PROGRAM_RAM", ram.base),
+        ("PROGRAM_RAM", places.program + PROGRAM_RAM),
         ("PROGRAM_STACK", PROGRAM_STACK),
     ];
-    let program = binary("dsp-program", "dsp/core1/program.x", &symbols, &generated)?;
-    check("dsp-program", &program, places.program, PROGRAM_RAM)?;
+    let (package, name) = (dsp.package(), dsp.binary());
+    let program = binary(package, name, "dsp/core1/program.x", &symbols, &generated)?;
+    check(name, &program, |segment| !segment.is_writable(), places.program, PROGRAM_RAM)?;
+    check(name, &program, |_| true, places.program, SECTION)?;
+    let ram = places.ram(&program);
 
     let generated = work.join("core1-monitor.rs");
-    task::write_if_changed(&generated, &constants(&shared, &program, ram))?;
+    files::write_if_changed(&generated, &constants(&shared, &program, ram))?;
     let symbols = [("CORE1_BASE", places.monitor), ("CORE1_STACK", MONITOR_STACK)];
-    let monitor = binary("dsp-monitor", "dsp/core1/monitor.x", &symbols, &generated)?;
-    check("dsp-monitor", &monitor, places.monitor, SECTION)?;
-    Ok(Some(Core1 { monitor, program, places }))
+    let monitor = binary(PACKAGE, MONITOR, "dsp/core1/monitor.x", &symbols, &generated)?;
+    check(MONITOR, &monitor, |_| true, places.monitor, SECTION)?;
+    let data = monitor.between(MONITOR, "core1_data", "core1_end")?;
+    Ok(Some(Core1 { monitor, program, places, data }))
 }
 
 /// Builds the image that tries `core1`; its segments and where core 0 starts.
@@ -140,12 +213,14 @@ pub(crate) fn build_test(
     const NAME: &str = "core1-test";
     let shared = Shared::of(app).ok_or_else(|| Error::NoDsp(app.name.clone()))?;
     let generated = work.join("core1-test.rs");
-    task::write_if_changed(&generated, &test_constants(&shared, core1))?;
+    files::write_if_changed(&generated, &test_constants(&shared, core1))?;
     let built = Binary {
         package: NAME,
         binary: NAME,
         features: &[],
         target: &app.target,
+        cpu: app.cpu.as_deref(),
+        panics: app.panics,
         generated: ("SOTTO_CORE1_TEST", &generated),
         script: "test/core1/image.x",
         symbols: &[("TEST_BASE", layout::KERNEL)],
@@ -161,11 +236,17 @@ fn read(built: std::path::PathBuf, work: &Path, name: &str) -> Result<Program, E
     Program::read(&bytes).ok_or_else(|| Error::NotElf(name.into()))
 }
 
-/// Checks that a binary stays in its `limit` bytes from `base` on.
-fn check(name: &str, program: &Program, base: u32, limit: u32) -> Result<(), Error> {
-    let end = program.segments.iter().map(Segment::end).max().unwrap_or(base);
+/// Checks that these segments of a binary stay in `limit` bytes from `base` on.
+fn check(
+    name: &str,
+    program: &Program,
+    of: impl Fn(&&Segment) -> bool,
+    base: u32,
+    limit: u32,
+) -> Result<(), Error> {
+    let end = program.segments.iter().filter(of).map(Segment::end).max().unwrap_or(base);
     if end - base > limit {
-        return Err(Error::TooLarge(name.into(), "memory", end - base, limit));
+        return Err(Error::PartTooLarge(name.into(), end - base, limit));
     }
     Ok(())
 }
@@ -179,6 +260,7 @@ struct Shared<'a> {
     mailbox: &'a Pool,
     rings: &'a Pool,
     media: &'a Pool,
+    recording: &'a Pool,
     frame: &'a Peripheral,
 }
 
@@ -195,6 +277,7 @@ impl<'a> Shared<'a> {
             mailbox: app.pool("mailbox")?,
             rings: app.pool("dma_ring")?,
             media: app.pool("media")?,
+            recording: app.pool("recording")?,
             frame: app.peripheral("gicv2m")?,
         })
     }
@@ -234,6 +317,7 @@ fn constants(shared: &Shared<'_>, program: &Program, ram: Area) -> String {
              rings: {},\n\
          }};\n\
          pub(crate) const MEDIA: Span = {};\n\
+         pub(crate) const RECORDING: Span = {};\n\
          pub(crate) const PROGRAM: Program = Program {{\n\
              entry: {:#x},\n\
              stack_top: {:#x},\n\
@@ -247,6 +331,7 @@ fn constants(shared: &Shared<'_>, program: &Program, ram: Area) -> String {
         shared.mailbox.base.0,
         pool_span(shared.rings),
         pool_span(shared.media),
+        pool_span(shared.recording),
         program.entry,
         ram.base + PROGRAM_STACK,
         part(true),

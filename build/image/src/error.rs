@@ -1,5 +1,6 @@
 //! Why an image cannot be built.
 
+use crate::Finding;
 use app::Refusals;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,18 @@ pub enum Error {
     File(PathBuf, std::io::Error),
     /// cargo cannot be started.
     NoCargo(std::io::Error),
-    /// `core` cannot be built: its source is missing.
-    NoSource,
     /// This part does not compile; the compiler has said why.
     Compile(String),
     /// The linker made of this part what is no ELF file for the target.
     NotElf(String),
     /// This part has memory outside its place: name, what, bytes, limit.
     TooLarge(String, &'static str, u32, u32),
+    /// This part needs more memory than there is for it: name, bytes, limit.
+    PartTooLarge(String, u32, u32),
+    /// This part was linked without this symbol of its linker script.
+    NoSymbol(String, String),
+    /// The translation tables let somebody do what they must not.
+    Tables(Vec<Finding>),
     /// The image of this name has no DSP.
     NoDsp(String),
     /// A task has more regions than the kernel keeps: name, how many.
@@ -46,15 +51,22 @@ impl fmt::Display for Error {
             ),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NoCargo(error) => write!(f, "cargo cannot be started: {error}"),
-            Self::NoSource => {
-                write!(f, "the source of `core` is missing: rustup component add rust-src")
-            }
             Self::Compile(part) => write!(f, "`{part}` does not compile, see above"),
             Self::NotElf(part) => write!(f, "`{part}` is no ELF file for this target"),
             Self::TooLarge(part, what, bytes, limit) => write!(
                 f,
                 "`{part}` needs {bytes} bytes of {what}; app.toml allows {limit} (`max-sizes`)"
             ),
+            Self::PartTooLarge(part, bytes, limit) => {
+                write!(f, "`{part}` needs {bytes} bytes of memory; there are {limit} for it")
+            }
+            Self::NoSymbol(part, symbol) => {
+                write!(f, "`{part}` was linked without `{symbol}` of its linker script")
+            }
+            Self::Tables(findings) => {
+                f.write_str("the translation tables break a rule:")?;
+                findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
+            }
             Self::NoDsp(name) => {
                 write!(f, "`{name}` has no DSP: it lacks pools that the two cores share")
             }

@@ -2,14 +2,15 @@
 
 use crate::cargo::Binary;
 use crate::elf::Program;
-use crate::layout::{self, Area, Places, Region};
-use crate::task::{self, Built};
-use crate::{Error, Folders, Usage};
+use crate::layout::{self, Area, Places, Region, SECTION};
+use crate::task::Built;
+use crate::{Error, Folders, Usage, files, translation};
 use abi::RegionAttributes;
 use app::App;
 use kern::REGIONS_PER_TASK;
 use std::fmt::Write;
 use std::path::Path;
+use tables::KernelMemory;
 
 /// Interrupt numbers that the kernel's table covers: a GICv2's SPIs as QEMU's
 /// board has them.
@@ -17,16 +18,21 @@ const INTERRUPTS: usize = 288;
 
 /// Features of the kernel that an image may ask for.
 const SLICE: &str = "slice";
-const COUNTER: &str = "counter";
 const SEMIHOSTING: &str = "semihosting";
 
 /// All of them.
-pub(crate) const FEATURES: [&str; 3] = [SLICE, COUNTER, SEMIHOSTING];
+pub(crate) const FEATURES: [&str; 2] = [SLICE, SEMIHOSTING];
 
 /// Refuses features that the kernel does not have.
 pub(crate) fn check_features(app: &App) -> Result<(), Error> {
     let unknown = app.kernel_features.iter().find(|name| !FEATURES.contains(&name.as_str()));
     unknown.map_or(Ok(()), |name| Err(Error::NoSuchFeature(name.clone())))
+}
+
+/// A kernel that was built.
+pub(crate) struct Kernel {
+    pub(crate) elf: Program,
+    pub(crate) memory: KernelMemory,
 }
 
 /// Builds the kernel around `tables`.
@@ -36,18 +42,20 @@ pub(crate) fn build(
     id: u64,
     work: &Path,
     folders: &Folders,
-) -> Result<Program, Error> {
+) -> Result<Kernel, Error> {
     let generated = work.join("kernel.rs");
     let identity = format!(
         "/// The image's identity.\n#[unsafe(no_mangle)]\n#[used]\n\
          pub static HUBRIS_IMAGE_ID: u64 = {id:#018x};\n"
     );
-    task::write_if_changed(&generated, &format!("{tables}{identity}"))?;
+    files::write_if_changed(&generated, &format!("{tables}{identity}"))?;
     let built = Binary {
         package: &app.kernel,
         binary: "kernel",
         features: &[],
         target: &app.target,
+        cpu: app.cpu.as_deref(),
+        panics: app::Panics::Messages,
         generated: ("SOTTO_IMAGE", &generated),
         script: "sys/kern/kernel.x",
         symbols: &[("KERNEL_BASE", layout::KERNEL), ("KERNEL_STACK", layout::KERNEL_STACK)],
@@ -56,18 +64,33 @@ pub(crate) fn build(
     let kept = work.join("kernel");
     std::fs::copy(&built, &kept).map_err(|error| Error::file(&built, error))?;
     let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
-    Program::read(&bytes).ok_or_else(|| Error::NotElf("kernel".into()))
+    let elf = Program::read(&bytes).ok_or_else(|| Error::NotElf("kernel".into()))?;
+    let memory = memory(&elf)?;
+    let end = memory.data.base + memory.data.size;
+    if end > layout::KERNEL + SECTION {
+        let bytes = end - layout::KERNEL;
+        return Err(Error::PartTooLarge("kernel".into(), bytes, SECTION));
+    }
+    Ok(Kernel { elf, memory })
 }
 
-pub(crate) fn usage(kernel: &Program) -> Usage {
-    let sum = |of: &dyn Fn(&crate::elf::Segment) -> bool| {
-        kernel.segments.iter().filter(|segment| of(segment)).map(|segment| segment.size).sum()
-    };
+/// The kernel's memory, as its linker script names it (sys/kern/kernel.x).
+fn memory(kernel: &Program) -> Result<KernelMemory, Error> {
+    let part = |from, to| kernel.between("kernel", from, to).map(translation::span);
+    Ok(KernelMemory {
+        text: part("sotto_text", "sotto_constants")?,
+        constants: part("sotto_constants", "sotto_tables")?,
+        tables: part("sotto_tables", "sotto_guard")?,
+        data: part("sotto_data", "sotto_end")?,
+    })
+}
+
+pub(crate) fn usage(kernel: &Kernel) -> Usage {
     Usage {
         name: "kernel".into(),
-        text: sum(&|segment| segment.is_executable()),
-        constants: sum(&|segment| !segment.is_executable() && !segment.is_writable()),
-        ram: sum(&|segment| segment.is_writable()),
+        text: kernel.elf.text(),
+        constants: kernel.elf.constants(),
+        ram: kernel.memory.tables.size + kernel.memory.data.size,
         flash_limit: None,
         ram_limit: None,
     }
@@ -82,7 +105,7 @@ pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built], core1: Option<
     );
     let count = app.tasks.len();
     let regions = all_regions(tasks);
-    let second: usize = tasks.iter().map(|task| layout::second_level_tables(&task.regions)).sum();
+    let words = translation::words(places, tasks.iter().map(|task| task.regions.as_slice()));
     let rows = interrupts(app);
     let starts = (0..=count).map(|task| rows.iter().filter(|row| row.task < task).count());
     let by_number = (0..INTERRUPTS).map(|number| {
@@ -90,6 +113,9 @@ pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built], core1: Option<
         row.map_or("NO_INTERRUPT".to_owned(), |row| row.to_string())
     });
     let list = |items: Vec<String>| items.join(", ");
+    let zeroed = app.pools.iter().filter(|pool| pool.zeroed);
+    let zeroed =
+        zeroed.map(|pool| Area { base: pool.base.0 as u32, size: pool.pages * layout::PAGE });
     let options = |name: &str| app.kernel_features.iter().any(|feature| feature == name);
     let start =
         app.indexed().filter(|(_, task)| task.start).fold(0u32, |all, (i, _)| all | 1 << i.0);
@@ -101,7 +127,7 @@ pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built], core1: Option<
          static HUBRIS_TASK_DESCS: [TaskDesc; {count}] = [{}];\n\
          static HUBRIS_TASK_TABLE_SPACE: TaskTable<{count}> = TaskTable::new([{}]);\n\
          #[unsafe(link_section = \".tables\")]\n\
-         static TABLES: TranslationTables<{count}, {second}> = TranslationTables::new();\n\
+         static TABLES: TranslationTables<{words}> = TranslationTables::new();\n\
          /// What the build says of the image.\n\
          #[unsafe(no_mangle)]\n\
          pub static SOTTO_IMAGE: Image = Image {{\n\
@@ -115,8 +141,9 @@ pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built], core1: Option<
              flash: {},\n\
              ram: {},\n\
              tables: &TABLES,\n\
+             zeroed: &[{}],\n\
              core1: {core1:?},\n\
-             options: Options {{ slice: {}, counter: {}, semihosting: {} }},\n\
+             options: Options {{ slice: {}, semihosting: {} }},\n\
          }};\n",
         regions.len() + 1,
         list(regions.iter().map(region_source).collect()),
@@ -128,8 +155,8 @@ pub(crate) fn tables(app: &App, places: &Places, tasks: &[Built], core1: Option<
         list(by_number.collect()),
         span_source(places.flash),
         span_source(places.ram),
+        list(zeroed.map(span_source).collect()),
         options(SLICE),
-        options(COUNTER),
         options(SEMIHOSTING),
     );
     text

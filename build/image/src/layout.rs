@@ -8,7 +8,6 @@
 use abi::RegionAttributes;
 use app::{App, Owner, Task, TaskIndex};
 use kern::REGIONS_PER_TASK;
-use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::elf::Program;
@@ -35,7 +34,7 @@ pub struct Area {
 }
 
 impl Area {
-    fn end(self) -> u32 {
+    pub(crate) fn end(self) -> u32 {
         self.base + self.size
     }
 }
@@ -163,28 +162,12 @@ pub(crate) fn check(task: &Task, place: Place, program: &Program) -> Result<(), 
     Ok(())
 }
 
-/// Second-level tables that `regions` of one task need: one for each megabyte
-/// that is not theirs as a whole (as the kernel maps them, arch/armv7a/mmu.rs).
-pub(crate) fn second_level_tables(regions: &[Region]) -> usize {
-    let mut megabytes = BTreeSet::new();
-    for Region { area, .. } in regions {
-        let mut at = area.base;
-        while at < area.end() {
-            let next = (at / SECTION + 1) * SECTION;
-            if !at.is_multiple_of(SECTION) || next > area.end() {
-                megabytes.insert(at / SECTION);
-            }
-            at = next;
-        }
-    }
-    megabytes.len()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Area, PAGE, READ, Region, SECTION, places, regions, second_level_tables};
+    use super::{Area, PAGE, READ, SECTION, places, regions};
     use crate::elf::{Program, Segment};
     use app::{App, TaskIndex};
+    use std::collections::HashMap;
     use std::path::Path;
 
     fn app() -> App {
@@ -218,7 +201,8 @@ mod tests {
         let xhci = app.index("xhci").unwrap();
         let place = places(&app).tasks[usize::from(xhci.0)];
         let text = Segment { address: place.flash.base, bytes: vec![0; 5], size: 5, flags: 5 };
-        let program = Program { entry: place.flash.base, segments: vec![text] };
+        let program =
+            Program { entry: place.flash.base, segments: vec![text], symbols: HashMap::new() };
         let regions =
             regions(&app, xhci, place, &program).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(regions[0].area, place.ram);
@@ -235,18 +219,5 @@ mod tests {
         let jefe = places.tasks[0].ram;
         assert!(places.foreign(TaskIndex(1)).any(|area| area == jefe));
         assert!(places.foreign(TaskIndex(0)).all(|area| area != jefe));
-    }
-
-    #[test]
-    fn whole_megabytes_need_no_second_level_table() {
-        let tables = |areas: &[(u32, u32)]| {
-            let region =
-                |&(base, size): &(u32, u32)| Region { area: Area { base, size }, attributes: READ };
-            second_level_tables(&areas.iter().map(region).collect::<Vec<_>>())
-        };
-        assert_eq!(tables(&[(0x4420_0000, 0x20_0000)]), 0);
-        assert_eq!(tables(&[(0x4420_0000, 0x20_1000)]), 1);
-        assert_eq!(tables(&[(0x441F_F000, 0x2000)]), 2);
-        assert_eq!(tables(&[(0x4400_0000, 0x1000), (0x4400_8000, 0x1000)]), 1);
     }
 }

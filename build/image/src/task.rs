@@ -1,11 +1,10 @@
 //! One task of an image: what is generated for it, and how it is built.
 
 use crate::cargo::Binary;
-use crate::elf::Program;
+use crate::elf::{Program, Segment};
 use crate::layout::{self, Area, Places, Region};
-use crate::{Error, Folders, Usage};
-use app::{App, Owner, TaskIndex};
-use std::fmt::Write;
+use crate::{Error, Folders, Usage, files};
+use app::{App, Dialect, Owner, TaskIndex};
 use std::path::Path;
 
 /// A task that was built.
@@ -17,15 +16,11 @@ pub(crate) struct Built {
 
 impl Built {
     pub(crate) fn usage(&self, task: &app::Task) -> Usage {
-        let sum = |of: &dyn Fn(&crate::elf::Segment) -> bool| {
-            self.elf.segments.iter().filter(|segment| of(segment)).map(|segment| segment.size).sum()
-        };
-        let data: u32 = sum(&|segment| segment.is_writable());
         Usage {
             name: task.name.clone(),
-            text: sum(&|segment| segment.is_executable()),
-            constants: sum(&|segment| !segment.is_executable() && !segment.is_writable()),
-            ram: task.stack + data,
+            text: self.elf.text(),
+            constants: self.elf.constants(),
+            ram: task.stack + self.elf.size(Segment::is_writable),
             flash_limit: Some(task.flash),
             ram_limit: Some(task.ram),
         }
@@ -43,12 +38,14 @@ pub(crate) fn build(
     let task = app.task(index);
     let place = places.tasks[usize::from(index.0)];
     let generated = work.join(format!("{}.rs", task.name));
-    write_if_changed(&generated, &constants(app, index, places))?;
+    files::write_if_changed(&generated, &constants(app, index, places))?;
     let built = Binary {
         package: &task.krate,
         binary: &task.krate,
         features: &task.features,
         target: &app.target,
+        cpu: app.cpu.as_deref(),
+        panics: app.panics,
         generated: ("SOTTO_TASK", &generated),
         script: "sys/userlib/task.x",
         symbols: &[
@@ -68,41 +65,55 @@ pub(crate) fn build(
     Ok(Built { elf, regions, initial_stack: place.ram.base + task.stack })
 }
 
-/// A file that is written again only when it says something new, so that
-/// nothing is built again for nothing.
-pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<(), Error> {
-    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(());
-    }
-    std::fs::write(path, text).map_err(|error| Error::file(path, error))
-}
-
 /// The module `image` of a task: what app.toml says of it.
 fn constants(app: &App, index: TaskIndex, places: &Places) -> String {
     let task = app.task(index);
-    let slots: Vec<_> =
-        task.slots.iter().map(|slot| format!("({:?}, {})", slot.name, slot.task.0)).collect();
-    let notifies =
-        task.notifies.iter().map(|to| format!("({}, {:#x})", to.client.0, to.bit.mask()));
-    let notifies: Vec<_> = notifies.collect();
-    let mut text = String::new();
-    let mut line = |text_line: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{text_line}");
+    let mut text = String::from(
+        "#[allow(dead_code, missing_docs, unreachable_pub, clippy::all)]\nmod image {\n",
+    );
+    let mut line = |item: String| {
+        text.push_str(&item);
+        text.push('\n');
     };
-    line("#[allow(dead_code, missing_docs, unreachable_pub)]".into());
-    line("mod image {".into());
-    line(format!("pub const SLOTS: &[(&str, u16)] = &[{}];", slots.join(", ")));
-    line(format!("pub const NOTIFIES: &[(u16, u32)] = &[{}];", notifies.join(", ")));
+    line(format!("pub const INDEX: u16 = {};", index.0));
+    line(list("SLOTS", "(&str, u16)", &task.slots, |slot| {
+        format!("({:?}, {})", slot.name, slot.task.0)
+    }));
+    line(list("NOTIFIES", "(u16, u32)", &task.notifies, |to| {
+        format!("({}, {:#x})", to.client.0, to.bit.mask())
+    }));
+    line(list("NEIGHBOURS", "u16", &app.neighbours(index), |other| other.0.to_string()));
+    // For the supervisor: each task's neighbours as a set.
+    let every: Vec<TaskIndex> = app.indexed().map(|(index, _)| index).collect();
+    line(list("NEIGHBOUR_SETS", "u32", &every, |&of| {
+        let set = app.neighbours(of).iter().fold(0u32, |set, other| set | 1 << other.0);
+        format!("{set:#x}")
+    }));
+    // For the mapper: pools with their owners, controllers with their drivers.
+    let pools: Vec<_> = app.dma_pools().collect();
+    line(list("DMA_POOLS", "(u8, u64, u16, u16)", &pools, |(pool, owner)| {
+        format!("({}, {:#x}, {}, {})", pool.id.0, pool.base.0, pool.pages, owner.0)
+    }));
+    line(list("CONTROLLERS", "(u16, u16)", &app.controllers(), |controller| {
+        format!("({:#x}, {})", controller.stream, controller.driver.0)
+    }));
     // For tests of isolation: what is the kernel's or another task's.
-    let foreign =
-        places.foreign(index).map(|Area { base, size }| format!("({base:#x}, {size:#x})"));
-    let foreign: Vec<_> = foreign.collect();
-    line(format!("pub const FOREIGN: &[(u32, u32)] = &[{}];", foreign.join(", ")));
-    line("pub mod notifications {".into());
+    let foreign: Vec<Area> = places.foreign(index).collect();
+    line(list("FOREIGN", "(u32, u32)", &foreign, |Area { base, size }| {
+        format!("({base:#x}, {size:#x})")
+    }));
+    let precise = app.dialect == Dialect::Precise;
+    line(format!("pub const PRECISE_DIALECT: bool = {precise};"));
+    line("pub mod tasks {".into());
+    for (index, task) in app.indexed() {
+        line(format!("pub const {}: u16 = {};", constant(&task.name), index.0));
+    }
+    line("}\npub mod notifications {".into());
     for (bit, name) in task.notifications.iter().enumerate() {
         line(format!("pub const {}: u32 = 1 << {bit};", constant(name)));
     }
+    let all = task.notifications.iter().enumerate().fold(0u32, |all, (bit, _)| all | 1 << bit);
+    line(format!("pub const ALL: u32 = {all:#x};"));
     line("}\npub mod interrupts {".into());
     for interrupt in &task.interrupts {
         line(format!("pub const {}: u32 = {};", constant(&interrupt.name), interrupt.intid.0));
@@ -138,6 +149,12 @@ fn constants(app: &App, index: TaskIndex, places: &Places) -> String {
     }
     line("}\n}".into());
     text
+}
+
+/// A constant that is a slice of `items`.
+fn list<T>(name: &str, of: &str, items: &[T], item: impl Fn(&T) -> String) -> String {
+    let items: Vec<String> = items.iter().map(item).collect();
+    format!("pub const {name}: &[{of}] = &[{}];", items.join(", "))
 }
 
 /// A name of app.toml as a constant's: `peer_changed`, `gicv2m.player`,

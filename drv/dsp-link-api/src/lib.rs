@@ -4,15 +4,14 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
 use idol_derive::{Count, IdolError};
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 
 /// Bytes of a datagram's payload at most.
 pub const MAX_PAYLOAD: usize = 472;
 
 /// A QRTR address.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Packed)]
 pub struct Address {
     /// Node: a processor.
     pub node: u32,
@@ -21,7 +20,7 @@ pub struct Address {
 }
 
 /// News from the link.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Event {
     /// No more news.
     None,
@@ -62,7 +61,7 @@ pub enum Event {
 }
 
 /// What went through the link.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Status {
     /// Whether the peer's side of the mailbox is up.
     pub up: bool,

@@ -105,14 +105,14 @@ impl Default for Router {
 impl Router {
     /// A node with no port, cut off.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             up: false,
             hello_sent: false,
-            sockets: [const { None }; PORTS],
+            sockets: core::array::from_fn(|_| None),
             next_port: FIRST_PORT,
-            servers: [const { None }; SERVERS],
-            clients: [const { None }; CLIENTS],
+            servers: core::array::from_fn(|_| None),
+            clients: core::array::from_fn(|_| None),
             buffers: [const { Buffer { used: false, len: 0, bytes: [0; MAX_PAYLOAD] } }; BUFFERS],
             lookup: None,
             status: Status { up: false, sent: 0, received: 0, dropped: 0 },
@@ -388,7 +388,7 @@ impl Router {
     }
 
     fn node_gone(&mut self) {
-        self.servers = [const { None }; SERVERS];
+        self.servers = core::array::from_fn(|_| None);
         self.tell(Event::NodeGone { node: DSP_NODE });
     }
 

@@ -8,9 +8,8 @@
 #![no_std]
 
 use addr::{Bus, Peer};
-use hubpack::SerializedSize;
 use idol_derive::{Count, IdolError};
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 
 handles::handle! {
     /// A session's window.
@@ -28,7 +27,7 @@ handles::handle! {
 }
 
 /// What the mapped side may do with the pages.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Access {
     /// Read them.
     Read,
@@ -39,7 +38,7 @@ pub enum Access {
 /// The parts of a window. The controller sees the real rings, the peer the
 /// shadow rings, at places of the same part; event ring and buffer are the same
 /// pages on both sides.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Part {
     /// The event ring, one page (peer: read only).
     EventRing,
@@ -53,7 +52,7 @@ pub enum Part {
 }
 
 /// What `attach` tells a controller's driver.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct Attached {
     /// The controller's StreamID.
     pub stream: u32,
@@ -63,7 +62,7 @@ pub struct Attached {
 }
 
 /// News from `iommu`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Event {
     /// No more news.
     None,
@@ -90,7 +89,7 @@ pub enum Event {
 }
 
 /// What `iommu` holds.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Status {
     /// Windows open.
     pub windows: u16,

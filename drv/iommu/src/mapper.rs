@@ -143,7 +143,7 @@ impl<'c> Mapper<'c> {
         let smmu = Smmu::take_over(&config.smmu, &config.tables)?;
         let (peer, earlier) =
             Peer::take_over(&config.tables, &config.answers, &config.bells, epoch.0);
-        let mut controllers = [const { None }; MAX_CONTROLLERS];
+        let mut controllers = core::array::from_fn(|_| None);
         for (number, spec) in config.controllers.iter().enumerate() {
             controllers[number] = Some(Controller::new(number, spec.stream, spec.driver));
         }

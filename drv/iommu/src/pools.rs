@@ -5,6 +5,7 @@
 
 use abi::TaskId;
 use addr::{PAGE, Phys};
+use counters::{Count, count, counters};
 use iommu_api::IommuError;
 
 use crate::PoolSpec;
@@ -15,6 +16,15 @@ pub const MAX_POOLS: usize = 4;
 /// Pages of such a pool: a bit each in a set.
 pub const MAX_PAGES: u16 = 256;
 const WORDS: usize = MAX_PAGES as usize / 32;
+
+/// What happened that must not.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Count)]
+pub enum Quarantine {
+    /// Pages were taken out of use, because someone did not let go of them.
+    Begun,
+}
+
+counters!(QUARANTINES, Quarantine);
 
 /// Pages of one pool, one behind the other.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -188,6 +198,7 @@ impl Pools {
     /// Takes `pages` out of use.
     pub fn quarantine(&mut self, pages: Pages, missing: Missing) {
         self.pool_mut(pages).quarantined[place(missing)].add(pages);
+        count!(QUARANTINES, Quarantine::Begun);
     }
 
     /// Takes everything back into use that waited for `reset`.

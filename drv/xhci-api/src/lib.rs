@@ -1,16 +1,15 @@
 //! Client side of the xHCI driver.
 //!
-//! `usb_core` drives ports, slots and endpoints; the broker drives the sideband
-//! of a slot. Section numbers are those of the xHCI specification 1.2, X-numbers
-//! those of `docs/deviations.md`.
+//! `usb_core` drives ports, slots and endpoints; the broker drives sidebands, of
+//! which a slot can have several. Section numbers are those of the xHCI
+//! specification 1.2, X-numbers those of `docs/deviations.md`.
 
 #![no_std]
 
 use addr::Bus;
-use hubpack::SerializedSize;
 use idol_derive::{Count, IdolError};
 use iommu_api::{GrantHandle, WindowHandle};
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use usb_types::{Setup, Speed};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -20,7 +19,7 @@ handles::handle! {
 }
 
 handles::handle! {
-    /// A slot's sideband.
+    /// A sideband: one session with a peer on a slot.
     pub struct SidebandHandle
 }
 
@@ -37,7 +36,7 @@ pub const MAX_ADD: usize = 8;
 pub const REVOKE_MS: u32 = 2000;
 
 /// What a controller is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct ControllerInfo {
     /// Root ports, numbered from 1.
     pub ports: u8,
@@ -52,7 +51,7 @@ pub struct ControllerInfo {
 }
 
 /// The state of a root port.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct PortStatus {
     /// A device is there (CCS).
     pub connected: bool,
@@ -70,6 +69,12 @@ pub struct PortStatus {
 
 /// [`PortStatus::changes`]: connect status.
 pub const CHANGE_CONNECT: u8 = 1 << 0;
+/// [`PortStatus::link_state`]: suspended.
+pub const LINK_SUSPENDED: u8 = 3;
+/// [`PortStatus::link_state`]: the device signals resume.
+pub const LINK_RESUME: u8 = 15;
+/// [`PortStatus::changes`]: link state.
+pub const CHANGE_LINK: u8 = 1 << 5;
 /// [`PortStatus::changes`]: reset ended.
 pub const CHANGE_RESET: u8 = 1 << 4;
 
@@ -99,7 +104,7 @@ pub struct EndpointSpec {
 }
 
 /// How an operation ended well.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Completed {
     /// Nothing more to say.
     Done,
@@ -115,7 +120,7 @@ pub enum Completed {
 }
 
 /// News from `xhci`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Event {
     /// No more news.
     None,
@@ -147,12 +152,14 @@ pub enum Event {
 }
 
 /// Why a session is revoked.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum RevokeReason {
     /// The slot is being given up: the device is gone.
     SlotDisabled,
     /// The device is being reset.
     DeviceReset,
+    /// The device is being suspended.
+    DeviceSuspended,
     /// The controller failed.
     ControllerDied,
     /// The endpoint is being configured away.
@@ -160,7 +167,7 @@ pub enum RevokeReason {
 }
 
 /// The kinds of sideband (X1, R30).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum SidebandKind {
     /// A peer drives rings in memory.
     Vendor,
@@ -169,7 +176,7 @@ pub enum SidebandKind {
 }
 
 /// What interrupter is wanted.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct InterrupterRequest {
     /// A certain number, or 0 for the lowest free one.
     pub number: u16,
@@ -180,7 +187,7 @@ pub struct InterrupterRequest {
 }
 
 /// A ring placed in a window.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct PlacedRing {
     /// Where the controller sees the ring it uses.
     pub bus: Bus,
@@ -191,7 +198,7 @@ pub struct PlacedRing {
 /// An entry of the controller's gate page, and the opening of it that arming
 /// makes: what the monitor says about the session names both
 /// (`dsp_abi::control::Notice`).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct GateOpening {
     /// Index of the entry.
     pub entry: u8,
@@ -201,20 +208,20 @@ pub struct GateOpening {
 }
 
 /// Where `place` put things.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct Placement {
     /// The event ring.
     pub event: PlacedRing,
-    /// The OUT endpoint's ring, or the IN one's when it is the only one.
+    /// The ring of the endpoint that was added first.
     pub data: PlacedRing,
-    /// The sync endpoint's ring.
+    /// The other endpoint's ring.
     pub sync: Option<PlacedRing>,
     /// How the monitor will call the session.
     pub gate: GateOpening,
 }
 
 /// How a host-path isochronous endpoint is doing. Counts wrap.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct IsochStatus {
     /// Packets queued and not completed.
     pub queued: u8,
@@ -229,7 +236,7 @@ pub struct IsochStatus {
 }
 
 /// How far a sideband is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum SidebandPhase {
     /// Registered; endpoints and interrupter come and go.
     Reserved,
@@ -244,7 +251,7 @@ pub enum SidebandPhase {
 }
 
 /// The state of a sideband.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct SidebandStatus {
     /// How far it is.
     pub phase: SidebandPhase,
@@ -257,7 +264,7 @@ pub struct SidebandStatus {
 }
 
 /// What the driver holds.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Status {
     /// Slots in use.
     pub slots: u8,
@@ -267,6 +274,8 @@ pub struct Status {
     pub interrupters: u8,
     /// Endpoints that belong to a sideband.
     pub endpoints: u8,
+    /// Slots whose device is suspended, or on its way there or back.
+    pub suspended: u8,
     /// Pages of `dma_ring` in use by sidebands.
     pub ring_pages: u16,
     /// Commands that ended by their deadline.
@@ -343,10 +352,10 @@ pub enum XhciError {
     ExitLatency,
     /// The device is gone.
     DeviceGone,
+    /// The device is suspended, or on its way there or back: resume it first.
+    Suspended,
     /// That kind of sideband is not supported (xHCI 7.9).
     KindUnsupported,
-    /// The slot has a sideband already.
-    SidebandExists,
     /// All sidebands of the image are in use.
     NoSidebands,
     /// The sideband has a data and a sync endpoint already.

@@ -23,6 +23,8 @@ pub(crate) enum Cause {
     CommandHung,
     /// An endpoint does not stop.
     StuckEndpoint,
+    /// A slot's interrupter target cannot be taken from a session that ends.
+    StuckTarget,
     /// `iommu` died, refused, or saw the controller go astray.
     Mapper,
     /// Not an xHCI function with MSI-X, or one beyond our limits.
@@ -58,6 +60,7 @@ impl Driver<'_> {
         for (_, _, sideband) in self.sidebands.iter_mut() {
             sideband.slot = None;
             sideband.live = false;
+            sideband.listens = None;
             if sideband.revoked.is_none() {
                 sideband.revoked = Some(RevokeReason::ControllerDied);
             }

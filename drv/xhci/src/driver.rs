@@ -12,6 +12,7 @@ use crate::pages::{Area, MAX_PAGES, Page, Pages, RingAt};
 use crate::sideband::{Held, Sideband};
 use crate::slot::Slot;
 use crate::startup::Startup;
+use crate::target::Turns;
 use crate::trace::{Trace, note};
 use abi::TaskId;
 use addr::{Bus, PAGE};
@@ -74,6 +75,7 @@ pub(crate) struct Driver<'c> {
     pub(crate) endpoints: Endpoints,
     pub(crate) sidebands: Table<Sideband, SidebandHandle, SESSIONS>,
     pub(crate) interrupters: Interrupters,
+    pub(crate) turns: Turns,
     pub(crate) rings: Pages<'c>,
     /// Ring pages that are not reused, and why.
     pub(crate) quarantine: [Option<(Page, Held)>; MAX_PAGES as usize],
@@ -112,6 +114,7 @@ impl<'c> Driver<'c> {
             endpoints: Endpoints::new(),
             sidebands: Table::new(epoch),
             interrupters: Interrupters::default(),
+            turns: Turns::default(),
             rings: Pages::new(&config.dma_ring, 0, config.dma_ring.pages()),
             quarantine: [None; MAX_PAGES as usize],
             bounce_out: none(),

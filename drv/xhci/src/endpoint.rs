@@ -45,8 +45,8 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    pub(crate) const fn new() -> Self {
-        Self { table: [const { None }; MAX_ENDPOINTS] }
+    pub(crate) fn new() -> Self {
+        Self { table: core::array::from_fn(|_| None) }
     }
 
     /// An endpoint that the controller has.
@@ -214,6 +214,8 @@ impl Driver<'_> {
                 Kind::ResetDevice { .. } | Kind::DisableSlot { .. } => {
                     live | if ep0 { Dci::EP0.bit() } else { 0 }
                 }
+                // Idle ones as well: they are Running.
+                Kind::Suspend { .. } => live | Dci::EP0.bit(),
                 _ => {
                     let owner = op.sideband();
                     let owned = self.endpoints.iter().filter(|e| e.slot == slot);
@@ -228,7 +230,7 @@ impl Driver<'_> {
             let state = context::endpoint_state(hw.endpoint(place, endpoint));
             if state == EndpointState::Running {
                 op.left = Some(left);
-                let suspend = false;
+                let suspend = matches!(op.kind, Kind::Suspend { .. });
                 return Begin::Command(Command::StopEndpoint { slot: id, endpoint, suspend });
             }
             left &= !endpoint.bit();

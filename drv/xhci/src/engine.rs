@@ -5,11 +5,11 @@ use crate::driver::{Client, Driver, Ended};
 use crate::hw::Hw;
 use crate::op::{Kind, Op, OpId, Ops, Wait};
 use crate::port;
-use crate::sideband::Held;
+use crate::sideband::{Held, Sideband};
 use crate::steps::Step;
 use crate::trace::{Trace, note};
 use iommu_api::IommuError;
-use trb::{Command, CompletionCode, InterrupterId};
+use trb::{Command, CompletionCode};
 use usb_types::Direction;
 use xhci_api::{Completed, REVOKE_MS, RevokeReason, SidebandPhase, SlotHandle, XhciError};
 
@@ -79,7 +79,7 @@ impl Driver<'_> {
                     }
                     Ok(()) | Err(_) => true,
                 },
-                Wait::Nothing | Wait::Command | Wait::Event { .. } => false,
+                Wait::Nothing | Wait::Command | Wait::Event { .. } | Wait::Pause { .. } => false,
             };
             if over {
                 match op.wait {
@@ -102,6 +102,10 @@ impl Driver<'_> {
             }
             match op.wait {
                 Wait::Gate { sequence, .. } => self.expire_gate(id, sequence),
+                Wait::Pause { .. } => {
+                    op.wait = Wait::Nothing;
+                    self.ops.put(id, op);
+                }
                 Wait::Event { .. } if op.step() == Some(Step::Transfer) => self.expire_transfer(id),
                 Wait::Event { .. } => {
                     op.fail(XhciError::TimedOut);
@@ -154,14 +158,11 @@ impl Driver<'_> {
             Step::StopEndpoints => self.begin_stop(hw, op),
             Step::Drain => self.begin_drain(hw, op),
             Step::DropEndpoints => self.begin_drop(hw, op),
-            Step::TargetBack => self.begin_target(hw, op, InterrupterId::PRIMARY),
+            Step::TargetBack => self.begin_target_back(hw, op),
             Step::InterrupterOff => self.begin_interrupter_off(hw, op),
             Step::EventRing => self.begin_event_ring(hw, op),
             Step::HandOver => self.begin_hand_over(hw, op),
-            Step::Target => match self.target_of(op) {
-                Some(target) => self.begin_target(hw, op, target),
-                None => Begin::Fail(XhciError::NoInterrupter),
-            },
+            Step::Target => self.begin_target(hw, op),
             Step::InterrupterOn => self.begin_interrupter_on(hw, op),
             Step::EnableSlot => match op.kind {
                 Kind::EnableSlot { port, .. } => self.begin_enable(hw, port),
@@ -176,6 +177,11 @@ impl Driver<'_> {
             Step::ResetDevice => self.begin_reset_device(op),
             Step::DisableSlot => self.begin_disable(op),
             Step::ResetPort => self.begin_reset_port(hw, op),
+            Step::LinkDown => self.begin_link_down(hw, op),
+            Step::LinkResume => self.begin_link_resume(hw, op),
+            Step::LinkUp => self.begin_link_up(hw, op),
+            Step::Recover => self.begin_recover(op),
+            Step::Restart => self.begin_restart(hw, op),
             _ => self.begin_without(id, op, step),
         }
     }
@@ -211,6 +217,7 @@ impl Driver<'_> {
         let after = match step {
             Step::StopEndpoints => self.stopped(&mut op, code),
             Step::DropEndpoints => self.dropped(&op),
+            Step::TargetBack => self.target_moved_back(&op, code),
             Step::HandOver => self.handed_over(&op, code),
             Step::Target | Step::EvaluateEndpoint0 => match code {
                 CompletionCode::Success => After::Next,
@@ -240,11 +247,6 @@ impl Driver<'_> {
         self.ops.put(id, op);
     }
 
-    fn target_of(&self, op: &Op) -> Option<InterrupterId> {
-        let (_, sideband) = self.sidebands.find(op.sideband()?).ok()?;
-        sideband.interrupter.map(|interrupter| interrupter.id)
-    }
-
     /// Step [`ResetPort`](Step::ResetPort).
     fn begin_reset_port(&mut self, hw: &Hw<'_>, op: &Op) -> Begin {
         let Kind::ResetPort { port } = op.kind else { return Begin::Next };
@@ -263,6 +265,7 @@ impl Driver<'_> {
         let reason = match op.kind {
             Kind::DisableSlot { .. } => RevokeReason::SlotDisabled,
             Kind::ResetDevice { .. } => RevokeReason::DeviceReset,
+            Kind::Suspend { .. } => RevokeReason::DeviceSuspended,
             _ => RevokeReason::EndpointDropped,
         };
         if op.ends_slot() {
@@ -271,11 +274,13 @@ impl Driver<'_> {
             }
             self.end_transfers(slot);
         }
-        let mask = dropped_mask(op);
         let mut told = false;
         for (_, _, sideband) in self.sidebands.iter_mut() {
-            let concerned = sideband.slot == Some(slot)
-                && (op.ends_slot() || sideband.in_the_way() && sideband.endpoints & mask != 0);
+            let concerned = if op.ends_slot() {
+                sideband.slot == Some(slot)
+            } else {
+                is_in_the_way_of(op, slot, sideband)
+            };
             if concerned && sideband.revoked.is_none() {
                 sideband.revoked = Some(reason);
                 told = true;
@@ -294,25 +299,22 @@ impl Driver<'_> {
     /// Whether something on the slot must end before `op` touches it.
     fn in_the_way(&self, id: OpId, op: &Op) -> bool {
         let Some(slot) = op.slot() else { return false };
-        let sessions = self.sidebands.iter().any(|(_, _, sideband)| {
-            sideband.slot == Some(slot)
-                && sideband.in_the_way()
-                && (op.ends_slot() || sideband.endpoints & dropped_mask(op) != 0)
-        });
+        let mut sidebands = self.sidebands.iter();
+        let sessions = sidebands.any(|(_, _, sideband)| is_in_the_way_of(op, slot, sideband));
         let others = op.ends_slot()
             && self.ops.iter().any(|(other, found)| other != id && found.slot() == Some(slot));
         sessions || others
     }
 
     fn take_sessions_down(&mut self, op: &Op) {
-        let slot = op.slot();
+        let Some(slot) = op.slot() else { return };
         let mut left = [None; dsp_abi::SESSIONS];
         for (place, (handle, _, sideband)) in left.iter_mut().zip(self.sidebands.iter()) {
             let started = self.ops.any(|op| {
                 op.sideband() == Some(handle)
                     && matches!(op.kind, Kind::TakeDown { .. } | Kind::Reclaim { .. })
             });
-            let due = sideband.slot == slot && sideband.in_the_way() && !started;
+            let due = is_in_the_way_of(op, slot, sideband) && !started;
             *place = due.then_some(handle);
         }
         for sideband in left.into_iter().flatten() {
@@ -375,7 +377,7 @@ impl Driver<'_> {
                     }
                 }
                 if let Ok((_, found)) = self.sidebands.find_mut(sideband) {
-                    found.endpoints &= !dci.bit();
+                    found.remove(dci);
                     found.busy = false;
                 }
             }
@@ -415,10 +417,13 @@ impl Driver<'_> {
     }
 }
 
-/// DCI bits of what an operation drops.
-const fn dropped_mask(op: &Op) -> u32 {
-    match op.kind {
-        Kind::Configure { drop, .. } => drop,
-        _ => 0,
-    }
+/// Whether a sideband must end before `op` touches `slot`. Sessions of other
+/// endpoints go on while one is configured away.
+fn is_in_the_way_of(op: &Op, slot: SlotHandle, sideband: &Sideband) -> bool {
+    let concerned = match op.kind {
+        Kind::Configure { drop, .. } => sideband.endpoints & drop != 0,
+        Kind::Suspend { .. } => true,
+        _ => op.ends_slot(),
+    };
+    concerned && sideband.slot == Some(slot) && sideband.in_the_way()
 }

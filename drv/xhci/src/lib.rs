@@ -16,6 +16,7 @@
 //! over after a failure are the same state machine (`startup`, `death`).
 //!
 //! Modules follow the chapters of the specification: `regs` 5, `port` 4.19,
+//! `suspend` 4.15,
 //! `context` 6.2, `slot` and `endpoint` 4.5 and 4.6, `control` 4.11.2.2,
 //! `isoch` 4.11.2.3, `event` 4.9.4 and 4.11.3, `interrupter` 4.17.
 
@@ -48,6 +49,8 @@ mod sideband;
 mod slot;
 mod startup;
 mod steps;
+mod suspend;
+mod target;
 mod trace;
 
 use dma::Pool;

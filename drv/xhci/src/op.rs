@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     ResetDevice { slot: SlotHandle },
     DisableSlot { slot: SlotHandle },
     ResetPort { port: PortId },
+    Suspend { slot: SlotHandle },
+    Resume { slot: SlotHandle },
     Arm { sideband: SidebandHandle },
     CloseGate { sideband: SidebandHandle },
     Halt { sideband: SidebandHandle },
@@ -61,6 +63,8 @@ pub(crate) enum Wait {
     Command,
     /// The controller's reset, which stands for what the step would do.
     Reset,
+    /// Time that has to pass; then the step goes on.
+    Pause { until: u64 },
     /// Something that an event brings.
     Event { deadline: u64 },
     /// The monitor's word on the gate page as of `sequence`.
@@ -78,6 +82,7 @@ impl Wait {
         match self {
             Self::Event { deadline } | Self::Gate { deadline, .. } => Some(deadline),
             Self::Sessions { deadline } => deadline,
+            Self::Pause { until } => Some(until),
             Self::Nothing | Self::Command | Self::Reset | Self::Own | Self::Iommu(_) => None,
         }
     }
@@ -118,6 +123,8 @@ impl Op {
             Kind::ResetDevice { .. } => steps::RESET_DEVICE,
             Kind::DisableSlot { .. } => steps::DISABLE_SLOT,
             Kind::ResetPort { .. } => steps::RESET_PORT,
+            Kind::Suspend { .. } => steps::SUSPEND,
+            Kind::Resume { .. } => steps::RESUME,
             Kind::Arm { .. } => steps::ARM,
             Kind::CloseGate { .. } => steps::CLOSE_GATE,
             Kind::Halt { .. } => steps::HALT,
@@ -165,8 +172,13 @@ impl Op {
     /// Ends with `error`: by way of what undoes the steps that were done, if
     /// there is something to undo.
     pub(crate) fn fail(&mut self, error: XhciError) {
-        self.failed.get_or_insert(error);
-        self.program = if self.is_handing_over() { steps::UNARM } else { &[] };
+        let first = self.failed.replace(self.failed.unwrap_or(error)).is_none();
+        self.program = match self.kind {
+            _ if self.is_handing_over() => steps::UNARM,
+            // A device whose controller is gone is gone as well.
+            Kind::Suspend { .. } if first && error != XhciError::ControllerDead => steps::RESUME,
+            _ => &[],
+        };
         self.at = 0;
         self.begin_again();
     }
@@ -180,7 +192,9 @@ impl Op {
             | Kind::Configure { slot, .. }
             | Kind::Stop { slot, .. }
             | Kind::ResetDevice { slot }
-            | Kind::DisableSlot { slot } => Some(slot),
+            | Kind::DisableSlot { slot }
+            | Kind::Suspend { slot }
+            | Kind::Resume { slot } => Some(slot),
             _ => None,
         }
     }
@@ -281,7 +295,7 @@ mod tests {
     use crate::steps::Step;
     use handles::{Handle, Raw};
     use trb::PortId;
-    use xhci_api::{SidebandHandle, XhciError};
+    use xhci_api::{SidebandHandle, SlotHandle, XhciError};
 
     fn port(n: u8) -> Kind {
         Kind::ResetPort { port: PortId::new(n).expect("a port") }
@@ -318,6 +332,23 @@ mod tests {
             ops.put(id, op);
         }
         assert_eq!(ops.deadline(), Some(20));
+    }
+
+    #[test]
+    fn a_suspend_that_fails_is_taken_back_once_unless_the_controller_is_gone() {
+        let slot = SlotHandle::from_raw(Raw { index: 0, seq: 1, epoch: 0 });
+        for (error, back) in
+            [(XhciError::TimedOut, Some(Step::LinkResume)), (XhciError::ControllerDead, None)]
+        {
+            let mut ops = Ops::new();
+            let id = ops.start(Kind::Suspend { slot });
+            let mut op = ops.get(id).expect("there");
+            op.advance();
+            op.fail(error);
+            assert_eq!((op.step(), op.failed), (back, Some(error)));
+            op.fail(XhciError::DeviceGone);
+            assert_eq!((op.step(), op.failed), (None, Some(error)));
+        }
     }
 
     #[test]

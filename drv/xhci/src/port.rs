@@ -12,9 +12,12 @@ use xhci_api::PortStatus;
 /// A device is there.
 pub(crate) const CCS: u32 = 1 << 0;
 /// Enabled; a 1 written disables.
-const PED: u32 = 1 << 1;
+pub(crate) const PED: u32 = 1 << 1;
 /// Reset; a 1 written starts one.
 const PR: u32 = 1 << 4;
+/// Link state, bits 8:5; written only together with LWS.
+const PLS_SHIFT: u32 = 5;
+const LWS: u32 = 1 << 16;
 /// Power.
 const PP: u32 = 1 << 9;
 /// Indicator control, bits 15:14.
@@ -24,6 +27,13 @@ const CHANGES: u32 = 0x7F << CHANGE_SHIFT;
 const CHANGE_SHIFT: u32 = 17;
 /// Reset ended.
 pub(crate) const PRC: u32 = 1 << 21;
+/// PLS: at work.
+pub(crate) const PLS_U0: u8 = 0;
+/// PLS: suspended.
+pub(crate) const PLS_U3: u8 = 3;
+/// PLS: resume is being signalled.
+pub(crate) const PLS_RESUME: u8 = 15;
+
 /// Wake enables, bits 27:25.
 const WAKE: u32 = 7 << 25;
 
@@ -48,6 +58,16 @@ pub(crate) const fn reset(portsc: u32) -> u32 {
     preserved(portsc) | PR
 }
 
+/// The write that asks for the link state `state`.
+pub(crate) const fn set_link(portsc: u32, state: u8) -> u32 {
+    preserved(portsc) | LWS | (state as u32) << PLS_SHIFT
+}
+
+/// PLS.
+pub(crate) const fn link_state(portsc: u32) -> u8 {
+    (portsc >> PLS_SHIFT) as u8 & 0xF
+}
+
 /// The write that switches the port's power on; `None` when it is on.
 pub(crate) const fn power_on(portsc: u32) -> Option<u32> {
     if portsc & PP == 0 { Some(preserved(portsc) | PP) } else { None }
@@ -59,7 +79,7 @@ pub(crate) const fn status(portsc: u32, usb3: bool) -> PortStatus {
     PortStatus {
         connected,
         enabled: portsc & PED != 0,
-        link_state: (portsc >> 5) as u8 & 0xF,
+        link_state: link_state(portsc),
         speed: if connected { speed((portsc >> 10) as u8 & 0xF) } else { None },
         usb3,
         changes: ((portsc & CHANGES) >> CHANGE_SHIFT) as u8,
@@ -144,7 +164,7 @@ impl Protocols {
 
 #[cfg(test)]
 mod tests {
-    use super::{Protocols, acknowledge, power_on, reset, status};
+    use super::{Protocols, acknowledge, power_on, reset, set_link, status};
     use proptest::prelude::*;
     use trb::PortId;
     use usb_types::Speed;
@@ -176,6 +196,10 @@ mod tests {
             prop_assert_eq!((written ^ portsc) & (1 << 9 | 7 << 25), 0);
             prop_assert_eq!(reset(portsc) & (ped_pls_lws | 0x7F << 17 | 1 << 31), 0);
             prop_assert_eq!(reset(portsc) & 1 << 4, 1 << 4);
+            let link = set_link(portsc, changes & 0xF);
+            prop_assert_eq!(link & (1 << 1 | 1 << 4 | 0x7F << 17 | 1 << 31), 0);
+            prop_assert_eq!(link & ped_pls_lws, u32::from(changes & 0xF) << 5 | 1 << 16);
+            prop_assert_eq!((link ^ portsc) & (1 << 9 | 7 << 25), 0);
             prop_assert!(power_on(portsc | 1 << 9).is_none());
         }
     }

@@ -234,7 +234,7 @@ impl Driver<'_> {
         let caller = self.core(message)?;
         self.running()?;
         self.room_for(caller)?;
-        if !self.usable(slot, caller)?.addressed {
+        if !self.awake(slot, caller)?.addressed {
             return Err(XhciError::SlotState.into());
         }
         let exclusive = |kind: &Kind| {
@@ -285,6 +285,10 @@ impl Driver<'_> {
             return Err(XhciError::BadEndpoint.into());
         }
         let count = add.len() / size_of::<EndpointSpec>();
+        if count > 0 {
+            // What is dropped, the device need not hear of.
+            self.awake(slot, caller)?;
+        }
         if count > MAX_ADD {
             return Err(XhciError::BadEndpoint.into());
         }
@@ -322,7 +326,7 @@ impl Driver<'_> {
     ) -> Answer<u8> {
         let caller = self.core(message)?;
         let hw = self.running()?;
-        self.usable(slot, caller)?;
+        self.awake(slot, caller)?;
         let dci = dci(index)?;
         let payload = self.isoch_queue(slot, dci, false)?.spec.esit_payload;
         let count = lengths.len() / 2;
@@ -371,7 +375,7 @@ impl Driver<'_> {
     ) -> Answer<u16> {
         let caller = self.core(message)?;
         let hw = self.running()?;
-        self.usable(slot, caller)?;
+        self.awake(slot, caller)?;
         let dci = dci(index)?;
         let queue = self.isoch_queue(slot, dci, true)?.isoch;
         let oldest = queue.and_then(|queue| Some((queue.page, queue.oldest()?)));

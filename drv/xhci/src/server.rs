@@ -180,6 +180,7 @@ impl InOrderXhciImpl for Driver<'_> {
     ) -> Answer<TicketHandle> {
         let caller = self.core(message)?;
         self.changeable(slot, caller)?;
+        self.awake(slot, caller)?;
         if self.under_way(slot, |_| true) {
             return Err(XhciError::Busy.into());
         }
@@ -197,6 +198,7 @@ impl InOrderXhciImpl for Driver<'_> {
     ) -> Answer<TicketHandle> {
         let caller = self.core(message)?;
         self.changeable(slot, caller)?;
+        self.awake(slot, caller)?;
         if !self.usable(slot, caller)?.addressed {
             return Err(XhciError::SlotState.into());
         }
@@ -255,6 +257,22 @@ impl InOrderXhciImpl for Driver<'_> {
         self.room_for(caller)?;
         self.usable(slot, caller)?;
         self.ticket(caller, Kind::ResetDevice { slot })
+    }
+
+    fn start_suspend_device(
+        &mut self,
+        message: &RecvMessage,
+        slot: SlotHandle,
+    ) -> Answer<TicketHandle> {
+        self.start_suspend_request(message, slot)
+    }
+
+    fn start_resume_device(
+        &mut self,
+        message: &RecvMessage,
+        slot: SlotHandle,
+    ) -> Answer<TicketHandle> {
+        self.start_resume_request(message, slot)
     }
 
     fn start_disable_slot(
@@ -323,9 +341,6 @@ impl InOrderXhciImpl for Driver<'_> {
         if found.leaving {
             return Err(XhciError::DeviceGone.into());
         }
-        if self.sidebands.iter().any(|(_, _, sideband)| sideband.slot == Some(slot)) {
-            return Err(XhciError::SidebandExists.into());
-        }
         let handle = self.sidebands.insert(caller, Sideband::new(slot));
         Ok(handle.map_err(|_| XhciError::NoSidebands)?)
     }
@@ -345,10 +360,11 @@ impl InOrderXhciImpl for Driver<'_> {
     ) -> Answer<()> {
         let dci = dci(index)?;
         let slot = self.sidebands.find(sideband).ok().and_then(|(_, found)| found.slot);
-        let live = slot.map_or(0, |slot| self.endpoints.mask(slot, false));
-        let configured = live & dci.bit() != 0;
-        let request = Request::AddEndpoint { dci, configured };
-        self.admitted(sideband, message, request)?.endpoints |= dci.bit();
+        let live = slot.and_then(|slot| self.endpoints.live(slot, dci));
+        let configured = live.is_some();
+        let taken = live.is_some_and(|endpoint| endpoint.sideband.is_some());
+        let request = Request::AddEndpoint { dci, configured, taken };
+        self.admitted(sideband, message, request)?.add(dci);
         if let Some(endpoint) = slot.and_then(|slot| self.endpoints.live(slot, dci)) {
             endpoint.sideband = Some(sideband);
         }
@@ -441,6 +457,9 @@ impl InOrderXhciImpl for Driver<'_> {
     ) -> Answer<TicketHandle> {
         self.broker(message)?;
         self.running()?;
+        if self.sleeps(sideband) {
+            return Err(XhciError::Suspended.into());
+        }
         self.sideband_ticket(sideband, message, Request::Arm, Kind::Arm { sideband })
     }
 
@@ -485,6 +504,7 @@ impl InOrderXhciImpl for Driver<'_> {
             sidebands: self.sidebands.len() as u8,
             interrupters: self.interrupters.count() as u8,
             endpoints: endpoints.sum::<u32>() as u8,
+            suspended: self.slots.iter().filter(|(_, _, slot)| slot.asleep).count() as u8,
             ring_pages: pages.count() as u16,
             command_timeouts: self.command_timeouts,
             deaths: self.deaths,

@@ -1,7 +1,8 @@
-//! The sideband of a slot: what its owner may do when.
+//! Sidebands: what their owner may do when.
 //!
-//! A sideband reserves a slot for one session with a peer: its endpoints, its
-//! interrupter, the pages of its rings. This file decides, from what is known
+//! A sideband is one session with a peer on a slot: its endpoints, its
+//! interrupter, the pages of its rings. A slot can have several, which share no
+//! endpoint and no interrupter. This file decides, from what is known
 //! at the moment of the request, whether an operation is in order, and with
 //! which code it is refused; `handover` does what is allowed. The rules are
 //! X1 to X25 of the upstream inventory, and what differs from them stands in
@@ -9,6 +10,7 @@
 //! hardware) is not supported.
 
 use crate::pages::Page;
+use crate::target::Turn;
 use addr::Bus;
 use iommu_api::{GrantHandle, WindowHandle};
 use trb::{Dci, InterrupterId};
@@ -62,7 +64,7 @@ pub(crate) struct Interrupter {
     pub(crate) moderation: u16,
 }
 
-/// A slot's sideband.
+/// A sideband.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sideband {
     /// The slot; `None` once the device is gone for good.
@@ -71,6 +73,8 @@ pub(crate) struct Sideband {
     pub(crate) phase: SidebandPhase,
     /// DCI bits of its endpoints.
     pub(crate) endpoints: u32,
+    /// The endpoint that was added first: its ring is the data ring.
+    data: Option<Dci>,
     /// Its interrupter.
     pub(crate) interrupter: Option<Interrupter>,
     /// Its pages.
@@ -79,6 +83,9 @@ pub(crate) struct Sideband {
     pub(crate) busy: bool,
     /// The controller has its event ring.
     pub(crate) live: bool,
+    /// Its place in the line for the slot's own events (`target`), from the
+    /// moment it can take them until it no longer can.
+    pub(crate) listens: Option<Turn>,
     /// Why it must end, once it must.
     pub(crate) revoked: Option<RevokeReason>,
     /// Its owner heard of that.
@@ -106,6 +113,8 @@ pub(crate) enum Request {
         dci: Dci,
         /// Whether the slot's configuration has it.
         configured: bool,
+        /// Whether another sideband has it.
+        taken: bool,
     },
     /// X5.
     RemoveEndpoint(Dci),
@@ -148,10 +157,12 @@ impl Sideband {
             slot: Some(slot),
             phase: SidebandPhase::Reserved,
             endpoints: 0,
+            data: None,
             interrupter: None,
             pages: None,
             busy: false,
             live: false,
+            listens: None,
             revoked: None,
             told: false,
             unconfirmed: None,
@@ -174,10 +185,10 @@ impl Sideband {
             Err(XhciError::DeviceGone)
         };
         match request {
-            Request::AddEndpoint { dci, configured } => {
+            Request::AddEndpoint { dci, configured, taken } => {
                 device?;
                 self.at(P::Reserved)?;
-                if self.endpoints & dci.bit() != 0 {
+                if taken || self.endpoints & dci.bit() != 0 {
                     Err(XhciError::EndpointBusy)
                 } else if !configured {
                     Err(XhciError::NoEndpoint)
@@ -255,11 +266,24 @@ impl Sideband {
         })
     }
 
-    /// The endpoints, the data ring's first: OUT before IN, as in a session
-    /// with feedback.
+    /// Adds an endpoint.
+    pub(crate) fn add(&mut self, dci: Dci) {
+        self.endpoints |= dci.bit();
+        self.data.get_or_insert(dci);
+    }
+
+    /// Takes an endpoint out.
+    pub(crate) fn remove(&mut self, dci: Dci) {
+        self.endpoints &= !dci.bit();
+        if self.data == Some(dci) {
+            self.data = Dci::in_mask(self.endpoints).next();
+        }
+    }
+
+    /// The endpoints, the data ring's first.
     pub(crate) fn ordered(&self) -> impl Iterator<Item = Dci> {
-        let (outs, ins) = (self.endpoints & 0x5555_5555, self.endpoints & 0xAAAA_AAAA);
-        Dci::in_mask(outs).chain(Dci::in_mask(ins))
+        let data = self.data;
+        data.into_iter().chain(Dci::in_mask(self.endpoints).filter(move |&dci| Some(dci) != data))
     }
 
     /// For the outside.
@@ -300,8 +324,10 @@ mod tests {
     fn full(phase: SidebandPhase) -> Sideband {
         let id = InterrupterId::new(1).expect("in range");
         let interrupter = Some(Interrupter { id, moderation: 0 });
-        let endpoints = dci(2).bit() | dci(3).bit();
-        Sideband { phase, endpoints, interrupter, ..fresh() }
+        let mut full = Sideband { phase, interrupter, ..fresh() };
+        full.add(dci(2));
+        full.add(dci(3));
+        full
     }
 
     /// Each operation in each phase, on a session that has all it needs.
@@ -314,12 +340,14 @@ mod tests {
         const OK: Result<(), E> = Ok(());
         const NO: Result<(), E> = Err(E::WrongPhase);
         let (owned, other) = (dci(2), dci(4));
-        let add = |dci, configured| R::AddEndpoint { dci, configured };
+        let add = |dci, configured| R::AddEndpoint { dci, configured, taken: false };
+        let anothers = R::AddEndpoint { dci: other, configured: true, taken: true };
         let stop = |dci, running| R::StopEndpoint { dci, running };
-        let rows: [(&str, Request, Codes); 19] = [
+        let rows: [(&str, Request, Codes); 20] = [
             // Reserved, Placed, Armed, GateClosed, Halted.
             ("X4 third", add(other, true), [Err(E::SidebandFull), NO, NO, NO, NO]),
             ("X4 twice", add(owned, true), [Err(E::EndpointBusy), NO, NO, NO, NO]),
+            ("X4 another's", anothers, [Err(E::EndpointBusy), NO, NO, NO, NO]),
             ("X4 absent", add(other, false), [Err(E::NoEndpoint), NO, NO, NO, NO]),
             ("X5", R::RemoveEndpoint(owned), [OK, NO, NO, NO, NO]),
             ("X5 foreign", R::RemoveEndpoint(other), [Err(E::EndpointNotOwned); 5]),
@@ -353,7 +381,7 @@ mod tests {
     #[test]
     fn x1_a_fresh_sideband_can_be_filled_or_given_back_and_no_more() {
         let sideband = fresh();
-        let add = Request::AddEndpoint { dci: dci(2), configured: true };
+        let add = Request::AddEndpoint { dci: dci(2), configured: true, taken: false };
         assert_eq!(sideband.admit(add), Ok(()));
         for segments in [0, 1] {
             assert_eq!(sideband.admit(Request::CreateInterrupter { segments }), Ok(()));
@@ -378,7 +406,7 @@ mod tests {
         let leaving = |phase| Sideband { revoked: Some(RevokeReason::DeviceReset), ..full(phase) };
         for make in [&gone as &dyn Fn(_) -> Sideband, &leaving] {
             let refused = Err(XhciError::DeviceGone);
-            let add = R::AddEndpoint { dci: dci(4), configured: true };
+            let add = R::AddEndpoint { dci: dci(4), configured: true, taken: false };
             assert_eq!(make(SidebandPhase::Reserved).admit(add), refused);
             let create = R::CreateInterrupter { segments: 1 };
             assert_eq!(make(SidebandPhase::Reserved).admit(create), refused);
@@ -398,14 +426,20 @@ mod tests {
     }
 
     #[test]
-    fn the_data_ring_is_the_out_endpoints_when_there_is_one() {
-        let order = |endpoints| {
-            let sideband = Sideband { endpoints, ..fresh() };
-            sideband.ordered().map(Dci::index).collect::<Vec<_>>()
-        };
-        assert_eq!(order(1 << 3 | 1 << 4), [4, 3]);
-        assert_eq!(order(1 << 3), [3]);
-        assert_eq!(order(1 << 2 | 1 << 5), [2, 5]);
+    fn the_data_ring_is_that_of_the_endpoint_that_was_added_first() {
+        let order = |sideband: &Sideband| sideband.ordered().map(Dci::index).collect::<Vec<_>>();
+        let mut sideband = fresh();
+        for (added, expected) in [(5, vec![5]), (2, vec![5, 2])] {
+            sideband.add(dci(added));
+            assert_eq!(order(&sideband), expected);
+        }
+        sideband.remove(dci(5));
+        assert_eq!(order(&sideband), [2], "and when that goes, of the other one");
+        sideband.add(dci(5));
+        assert_eq!(order(&sideband), [2, 5]);
+        sideband.remove(dci(5));
+        sideband.remove(dci(2));
+        assert!(order(&sideband).is_empty());
     }
 
     #[test]

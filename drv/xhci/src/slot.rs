@@ -9,7 +9,7 @@ use crate::op::{Kind, Op};
 use crate::port;
 use abi::TaskId;
 use addr::Bus;
-use trb::{Command, CompletionCode, Dci, InterrupterId, PortId, SlotId, TRB_BYTES};
+use trb::{Command, CompletionCode, Dci, PortId, SlotId, TRB_BYTES};
 use usb_types::Speed;
 use xhci_api::{Completed, SlotHandle, XhciError};
 
@@ -28,6 +28,10 @@ pub(crate) struct Slot {
     pub(crate) leaving: bool,
     /// Its owner died; it is given up.
     pub(crate) orphan: bool,
+    /// Its device is suspended, or on its way there or back.
+    pub(crate) asleep: bool,
+    /// When its link was seen in U3 last.
+    pub(crate) down_at: u64,
 }
 
 impl TransferRing {
@@ -96,8 +100,18 @@ impl Driver<'_> {
             Err(_) => return After::Die(crate::death::Cause::Mapper),
         };
         hw.set_context(id, Some(context));
-        let slot =
-            Slot { id, port, speed, context, ep0, addressed: false, leaving: false, orphan: false };
+        let slot = Slot {
+            id,
+            port,
+            speed,
+            context,
+            ep0,
+            addressed: false,
+            leaving: false,
+            orphan: false,
+            asleep: false,
+            down_at: 0,
+        };
         match self.slots.insert(owner, slot) {
             Ok(handle) => {
                 op.value = Completed::Slot { slot: handle, number };
@@ -143,21 +157,6 @@ impl Driver<'_> {
         Begin::Command(Command::EvaluateContext { slot: slot.id, input: hw.input_bus() })
     }
 
-    /// Begins an Evaluate Context that sets the slot's interrupter target;
-    /// nothing to do when it is that already.
-    pub(crate) fn begin_target(&mut self, hw: &Hw<'_>, op: &Op, target: InterrupterId) -> Begin {
-        let found = self.slot_of(op).and_then(|slot| self.slots.find(slot).ok());
-        let Some((_, slot)) = found else { return Begin::Next };
-        let output = hw.output(slot.context, 0);
-        if context::slot_target(output) == target.number() {
-            return Begin::Next;
-        }
-        let entries = (output[0] >> 27) as u8;
-        hw.begin_input(context::control(0, 1));
-        hw.input(0, context::slot_again(output, entries, target));
-        Begin::Command(Command::EvaluateContext { slot: slot.id, input: hw.input_bus() })
-    }
-
     pub(crate) fn begin_reset_device(&mut self, op: &Op) -> Begin {
         match op.slot().and_then(|slot| self.slots.find(slot).ok()) {
             Some((_, slot)) => Begin::Command(Command::ResetDevice(slot.id)),
@@ -175,6 +174,8 @@ impl Driver<'_> {
                 if let Ok((_, slot)) = self.slots.find_mut(handle) {
                     slot.addressed = false;
                     slot.ep0.producer.abandon();
+                    // The port's reset, which came before, woke it.
+                    slot.asleep = false;
                 }
                 After::Next
             }

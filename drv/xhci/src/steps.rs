@@ -22,7 +22,8 @@ pub(crate) enum Step {
     Drain,
     /// Configure Endpoint, dropping what the session has.
     DropEndpoints,
-    /// Evaluate Context: the slot's own events go to the primary interrupter.
+    /// Evaluate Context: the slot's own events go to the session that listens
+    /// next, or to the primary interrupter.
     TargetBack,
     /// The interrupter is off.
     InterrupterOff,
@@ -38,7 +39,8 @@ pub(crate) enum Step {
     EventRing,
     /// Configure Endpoint, dropping and adding the endpoints with fresh rings.
     HandOver,
-    /// Evaluate Context: the slot's own events go to the session.
+    /// Evaluate Context: the slot's own events go to the session, unless another
+    /// one has them.
     Target,
     /// The interrupter is on.
     InterrupterOn,
@@ -66,6 +68,16 @@ pub(crate) enum Step {
     DisableSlot,
     /// Port reset.
     ResetPort,
+    /// The port's link to U3.
+    LinkDown,
+    /// Resume signalling.
+    LinkResume,
+    /// The link to U0.
+    LinkUp,
+    /// The device recovers from the resume.
+    Recover,
+    /// What was stopped on the host path goes on.
+    Restart,
 }
 
 pub(crate) const ENABLE_SLOT: &[Step] = &[Step::EnableSlot];
@@ -77,6 +89,9 @@ pub(crate) const STOP: &[Step] = &[Step::StopEndpoints];
 pub(crate) const RESET_DEVICE: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::ResetDevice];
 pub(crate) const DISABLE_SLOT: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::DisableSlot];
 pub(crate) const RESET_PORT: &[Step] = &[Step::ResetPort];
+pub(crate) const SUSPEND: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::LinkDown];
+/// Also the way back from a suspend that came to nothing.
+pub(crate) const RESUME: &[Step] = &[Step::LinkResume, Step::LinkUp, Step::Recover, Step::Restart];
 
 /// The handover (DESIGN "Handover").
 pub(crate) const ARM: &[Step] = &[
@@ -184,8 +199,8 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::{
-        ARM, CLOSE_GATE, CONFIGURE, DISABLE_SLOT, DISARM, HALT, RECLAIM, RESET_DEVICE, Step,
-        TAKE_DOWN, UNARM,
+        ARM, CLOSE_GATE, CONFIGURE, DISABLE_SLOT, DISARM, HALT, RECLAIM, RESET_DEVICE, SUSPEND,
+        Step, TAKE_DOWN, UNARM,
     };
 
     #[test]
@@ -217,7 +232,7 @@ mod tests {
 
     #[test]
     fn sessions_end_before_a_slot_is_touched() {
-        for program in [CONFIGURE, RESET_DEVICE, DISABLE_SLOT] {
+        for program in [CONFIGURE, RESET_DEVICE, DISABLE_SLOT, SUSPEND] {
             assert_eq!(program[..2], [Step::Sessions, Step::StopEndpoints]);
         }
     }

@@ -91,3 +91,8 @@ pub const MAIL_OUT: Peer = Peer(0x0180_0000);
 pub const MAIL_IN: Peer = Peer(0x0180_0800);
 /// Where the media pool appears, read-only.
 pub const MEDIA: Peer = Peer(0x0200_0000);
+/// Where the recording pool appears: what the program records goes there.
+pub const RECORDING: Peer = Peer(0x0600_0000);
+/// Bytes of the recording pool that the program counts on: 5.4 s of 48 kHz, mono,
+/// 16 bits.
+pub const RECORDING_BYTES: u32 = 128 * addr::PAGE;

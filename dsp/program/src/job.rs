@@ -7,10 +7,12 @@
 
 use crate::core::{Core, Denied};
 use crate::mail::{self, QMI_PORT};
-use crate::stream::{Counters, Playing};
+use crate::session::{Pipe, Unusable};
+use crate::stream::{Counters, Stream, records};
 use dsp_abi::port::{self, Ending, Kind};
 use qmi::qrtr::Address;
 use qmi::{Status, StreamRequest, StreamResponse, Token, Txn};
+use trb::TransferEvent;
 use zerocopy::IntoBytes;
 
 /// How long a response may take. A broker that takes a device through its
@@ -53,18 +55,20 @@ pub(crate) struct Job {
     from: Address,
     start: port::Message,
     phase: Phase,
-    playing: Option<Playing>,
-    slot: Option<u32>,
+    stream: Option<Stream>,
+    /// The device's controller and its slot there.
+    device: Option<(u8, u32)>,
     /// The port service's `Started` still has to go out.
     tell_started: bool,
 }
 
 impl Job {
     pub(crate) fn new(from: Address, start: &port::Message) -> Self {
-        let sensible = start.frames != 0 && start.rate != 0 && start.channels != 0;
+        let known = Token(start.token).direction() <= 1;
+        let sensible = known && start.frames != 0 && start.rate != 0 && start.channels != 0;
         let phase =
             if sensible { Phase::Requesting(None) } else { Phase::Reporting(Ending::BadStart) };
-        Self { from, start: *start, phase, playing: None, slot: None, tell_started: false }
+        Self { from, start: *start, phase, stream: None, device: None, tell_started: false }
     }
 
     /// Whether this is the job that `from` calls `cookie`.
@@ -74,6 +78,11 @@ impl Job {
 
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over)
+    }
+
+    /// Whether it writes to the recording pool, now or soon.
+    pub(crate) const fn records(&self) -> bool {
+        records(self.start.token)
     }
 
     /// When the job wants to be stepped if nothing else happens.
@@ -104,9 +113,47 @@ impl Job {
         };
     }
 
-    /// The device in `slot` goes: stop queueing, and give the stream back (P5).
-    pub(crate) fn disconnected(&mut self, slot: u32) {
-        if self.slot == Some(slot) {
+    /// The device in `slot` of `controller` goes: stop queueing, and give the
+    /// stream back (P5).
+    pub(crate) fn disconnected(&mut self, controller: u8, slot: u32) {
+        if self.device == Some((controller, slot)) {
+            self.stop(Ending::Revoked);
+        }
+    }
+
+    /// Takes the next event off the stream's own ring, while it runs. It may be
+    /// another stream's.
+    pub(crate) fn next_event(&mut self, core: &impl Core) -> Option<Option<(Pipe, TransferEvent)>> {
+        match self.phase {
+            Phase::Running => self.stream.as_mut()?.session_mut().next_event(core),
+            _ => None,
+        }
+    }
+
+    /// Whether events of `pipe` are the stream's.
+    pub(crate) fn has(&self, pipe: Pipe) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.session().has(pipe))
+    }
+
+    /// Takes an event that is the stream's, whichever ring it came from.
+    pub(crate) fn take(&mut self, core: &impl Core, pipe: Pipe, event: &TransferEvent) {
+        if let Some(stream) = &mut self.stream {
+            stream.take(core, pipe, event);
+        }
+    }
+
+    /// An event came from the stream's ring that is nobody's.
+    pub(crate) fn strange(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            Counters::count(&mut stream.counters_mut().strange);
+        }
+    }
+
+    /// Says that all events of the stream's own ring were taken.
+    pub(crate) fn acknowledge(&mut self, core: &impl Core) {
+        let over =
+            self.stream.as_ref().is_some_and(|stream| stream.session().acknowledge(core).is_err());
+        if over {
             self.stop(Ending::Revoked);
         }
     }
@@ -123,7 +170,8 @@ impl Job {
         match self.phase {
             Phase::Requesting(Some(sent)) if sent.txn == txn => {
                 if response.status == Some(Status::SUCCESS) {
-                    self.slot = response.slot_id;
+                    let controller = response.controller_num.unwrap_or(0);
+                    self.device = response.slot_id.map(|slot| (controller, slot));
                     self.phase = Phase::Granted(*response);
                 } else {
                     self.phase = Phase::Reporting(Ending::Refused);
@@ -174,15 +222,16 @@ impl Job {
                 self.phase = Phase::Requesting(Some(sent));
             }
             Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
-            Phase::Granted(response) => match Playing::new(core, &self.start, &response) {
-                Ok(playing) => {
-                    let frames = 2 * playing.period_ns();
-                    self.playing = Some(playing);
+            Phase::Granted(response) => match Stream::new(core, &self.start, &response) {
+                Ok(stream) => {
+                    let frames = 2 * stream.session().period_ns();
+                    self.stream = Some(stream);
                     // Now, so that nobody on the other core is awake any more
                     // when the first packet goes out.
                     self.tell_started = true;
                     self.phase = Phase::Settling { until: now + frames.max(SETTLE_NS) };
                 }
+                Err(Unusable::TooLong) => self.stop(Ending::BadStart),
                 Err(_) => self.stop(Ending::Refused),
             },
             Phase::Settling { until } if now >= until => {
@@ -212,11 +261,11 @@ impl Job {
 
     /// Drives the stream; whether that ended it.
     fn run(&mut self, core: &impl Core) -> bool {
-        let Some(playing) = &mut self.playing else {
+        let Some(stream) = &mut self.stream else {
             return false;
         };
-        match playing.events(core).and_then(|()| playing.fill(core)) {
-            Ok(()) if playing.is_over() => self.stop(Ending::Played),
+        match stream.fill(core) {
+            Ok(()) if stream.is_over() => self.stop(Ending::Played),
             Ok(()) => return false,
             Err(_) => self.stop(Ending::Revoked),
         }
@@ -254,9 +303,9 @@ impl Job {
 
     fn report_message(&self) -> port::Message {
         let Counters { underruns, missed, .. } =
-            self.playing.as_ref().map(|playing| playing.counters).unwrap_or_default();
+            self.stream.as_ref().map(|stream| *stream.counters()).unwrap_or_default();
         port::Message {
-            played: self.playing.as_ref().map_or(0, Playing::played),
+            played: self.stream.as_ref().map_or(0, Stream::frames),
             underruns: underruns.wrapping_add(missed),
             ..self.start
         }

@@ -1,9 +1,9 @@
-//! The DSP program: QMI client, isochronous scheduler, PCM source.
+//! The DSP program: QMI client, isochronous scheduler, PCM source and sink.
 //!
 //! It offers the port service, through which the broker's backend tells it to
-//! play; it then asks the broker's QMI service for the stream, writes packets
-//! into the rings that the answer names, and gives the stream back at its end.
-//! It never starts by itself. It is trusted by nobody: the monitor checks what
+//! play or record; it then asks the broker's QMI service for the stream, writes
+//! packets into the rings that the answer names, and gives the stream back at
+//! its end. It never starts by itself. It is trusted by nobody: the monitor checks what
 //! it publishes, and the application core what it says.
 //!
 //! Upstream's contract with the peer is P1 to P7 of `docs/deviations.md`.
@@ -13,7 +13,11 @@
 pub mod core;
 mod job;
 mod mail;
-pub mod stream;
+pub mod playing;
+mod recording;
+mod ring;
+mod session;
+mod stream;
 
 use crate::core::{Core, answer};
 use dsp_abi::mailbox::{APP_NODE, DATAGRAM};
@@ -58,11 +62,11 @@ impl Default for Program {
 impl Program {
     /// A program that knows nobody yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             announced: false,
             broker: None,
-            jobs: [const { None }; JOBS],
+            jobs: ::core::array::from_fn(|_| None),
             turned_away: None,
             next_txn: 1,
         }
@@ -82,6 +86,9 @@ impl Program {
         {
             self.turned_away = None;
         }
+        for n in 0..JOBS {
+            self.take_events(core, n);
+        }
         let now = now(core);
         for place in &mut self.jobs {
             if let Some(job) = place {
@@ -90,6 +97,29 @@ impl Program {
                     *place = None;
                 }
             }
+        }
+    }
+
+    /// Takes all events off the ring of job `n`, each to the stream that it is
+    /// about: what speaks of no TRB, underruns above all, comes to the ring of
+    /// whichever session of the device has listened longest.
+    fn take_events(&mut self, core: &impl Core, n: usize) {
+        let mut taken = false;
+        // A ring full of events is all that there can be at once.
+        for _ in 0..trb::PER_PAGE {
+            let event = self.jobs[n].as_mut().and_then(|job| job.next_event(core));
+            let Some(event) = event else { break };
+            taken = true;
+            let known = event.is_some_and(|(pipe, event)| {
+                let owner = self.jobs.iter_mut().flatten().find(|job| job.has(pipe));
+                owner.map(|job| job.take(core, pipe, &event)).is_some() || event.code.is_dry_ring()
+            });
+            if let (false, Some(job)) = (known, &mut self.jobs[n]) {
+                job.strange();
+            }
+        }
+        if let (true, Some(job)) = (taken, &mut self.jobs[n]) {
+            job.acknowledge(core);
         }
     }
 
@@ -157,7 +187,7 @@ impl Program {
     /// would want to hear of it.
     fn lose_broker(&mut self) {
         self.broker = None;
-        self.jobs = [const { None }; JOBS];
+        self.jobs = ::core::array::from_fn(|_| None);
         self.turned_away = None;
     }
 
@@ -170,9 +200,12 @@ impl Program {
         } else if message.kind == port::Kind::Start as u32
             && self.jobs.iter_mut().flatten().find(running).is_none()
         {
+            let job = Job::new(from, message);
+            // There is one place to record to.
+            let taken = job.records() && self.jobs.iter().flatten().any(Job::records);
             match self.jobs.iter_mut().find(|place| place.is_none()) {
-                Some(place) => *place = Some(Job::new(from, message)),
-                None => self.turned_away = Some((from, *message)),
+                Some(place) if !taken => *place = Some(job),
+                _ => self.turned_away = Some((from, *message)),
             }
         }
     }
@@ -185,8 +218,9 @@ impl Program {
 
     fn indication(&mut self, indication: &StreamIndication) {
         if indication.dev_event == Event::DISCONNECT {
+            let controller = indication.controller_num.unwrap_or(0);
             for job in self.jobs.iter_mut().flatten() {
-                job.disconnected(indication.slot_id);
+                job.disconnected(controller, indication.slot_id);
             }
         }
     }

@@ -5,7 +5,7 @@
 mod core;
 
 use addr::Bus;
-use core::{BROKER, SLOT, Said, TestCore, granted, playing, start};
+use core::{BROKER, SLOT, Said, TestCore, begin, granted, granted_nth, playing, start};
 use dsp_abi::port::{self, Ending, Kind};
 use program::Program;
 use proptest::prelude::*;
@@ -306,7 +306,7 @@ fn a_disconnect_of_its_slot_ends_in_a_disable_and_of_another_in_nothing_p5() {
         192,
     );
     core.sent();
-    let indicate = |event, slot_id| {
+    let indicate = |event, slot_id, controller| {
         let indication = StreamIndication {
             dev_event: event,
             slot_id,
@@ -319,21 +319,122 @@ fn a_disconnect_of_its_slot_ends_in_a_disable_and_of_another_in_nothing_p5() {
             usb_audio_subslot_size: None,
             xhci_mem_info: None,
             interrupter_num: None,
-            controller_num: Some(0),
+            controller_num: Some(controller),
         };
         let mut bytes = [0; 200];
         let len = indication.encode(Txn(0), &mut bytes).unwrap();
         core.qmi(BROKER, &bytes[..len]);
     };
-    indicate(Event::DISCONNECT, SLOT + 1);
-    indicate(Event::SUSPEND, SLOT);
+    indicate(Event::DISCONNECT, SLOT + 1, 0);
+    // R21: another controller has slots of the same numbers.
+    indicate(Event::DISCONNECT, SLOT, 1);
+    indicate(Event::SUSPEND, SLOT, 0);
     program.step(&core);
     assert!(requests(&core.sent()).is_empty());
-    indicate(Event::DISCONNECT, SLOT);
+    indicate(Event::DISCONNECT, SLOT, 0);
     let doorbells = core.doorbells.get();
     let report = finish(&core, &mut program);
     assert_eq!(report.result, Ending::Revoked as u32);
     assert_eq!(core.doorbells.get(), doorbells, "nothing is queued any more");
+}
+
+/// DCI of the second endpoint, IN.
+const MICROPHONE: u32 = 5;
+
+/// A start for `frames` frames of mono 16-bit sound to be recorded.
+fn record(cookie: u32, frames: u32) -> port::Message {
+    port::Message { token: 0x0001_0001, channels: 1, ..start(cookie, 48_000, frames) }
+}
+
+/// A microphone's stream, in session `n`.
+fn microphone(n: usize) -> qmi::StreamResponse {
+    let mut response = granted_nth(n, Speed::FULL, 98, 1, false);
+    if let Some(endpoint) = &mut response.std_as_data_ep_desc {
+        endpoint.address = 0x82;
+    }
+    response
+}
+
+#[test]
+fn what_a_device_says_is_recorded_packet_behind_packet_whatever_their_lengths() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    let wanted = 4_410;
+    playing(&core, &mut program, &record(3, wanted), &microphone(0), 98);
+    let (mut said, mut rang) = (Vec::new(), 0);
+    for n in 0.. {
+        // 44.1 kHz: nine packets of 44 frames and one of 45; some are empty.
+        let frames = if n % 10 == 9 { 45 } else { 44 };
+        let packet: Vec<u8> = (0..2 * frames).map(|k| (n * 7 + k) as u8).collect();
+        let packet = if n % 13 == 12 { &[][..] } else { &packet };
+        let Some(rings) = core.give_packet(0, packet, MICROPHONE) else { break };
+        said.extend(packet);
+        if rings {
+            rang += 1;
+            program.step(&core);
+        }
+    }
+    assert!(rang > 10, "{rang}");
+    program.step(&core);
+    let report = finish(&core, &mut program);
+    assert_eq!((report.result, report.played), (Ending::Played as u32, wanted));
+    assert_eq!((report.underruns, report.cookie), (0, 3));
+    let bytes = 2 * wanted as usize;
+    assert_eq!(core.recorded(bytes), said[..bytes]);
+}
+
+#[test]
+fn a_recording_has_one_place_and_no_more_room_than_there_is() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    playing(&core, &mut program, &record(3, 1000), &microphone(0), 98);
+    core.sent();
+    core.port(Kind::Start, &record(4, 1000));
+    program.step(&core);
+    let report = reports(&core.sent())[0];
+    assert_eq!((report.cookie, report.result), (4, Ending::Busy as u32));
+
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &record(5, dsp_abi::monitor::RECORDING_BYTES / 2 + 1));
+    program.step(&core);
+    let (txn, _) = requests(&core.sent())[0];
+    core.open(98);
+    core.respond(txn, &microphone(0));
+    assert_eq!(finish(&core, &mut program).result, Ending::BadStart as u32);
+}
+
+/// Underrun and overrun follow the slot's interrupter target, which is the older
+/// session's: what arrives in its ring is entered where it belongs.
+#[test]
+fn an_event_in_another_sessions_ring_reaches_the_stream_that_it_is_about() {
+    for to_other in [false, true] {
+        let core = TestCore::new();
+        let mut program = Program::new();
+        core.load_pcm(&pcm(48_000));
+        let play = start(1, 48_000, 48_000);
+        playing(&core, &mut program, &play, &granted(Speed::FULL, 192, 1, false), 192);
+        let wanted = 480;
+        begin(&core, &mut program, 1, &record(2, wanted), &microphone(1), 98);
+        core.sent();
+        // In the ring of session 0: its own underrun, or the microphone's overrun.
+        let (code, dci) = if to_other { (15, MICROPHONE) } else { (14, 2) };
+        core.event_in(0, Bus(0), code << 24, SLOT, dci);
+        // And of a slot that none of them has, and of another endpoint.
+        core.event_in(0, Bus(0), 14 << 24, SLOT + 1, 2);
+        core.event_in(0, Bus(0), 14 << 24, SLOT, 8);
+        program.step(&core);
+        assert_eq!(core.dequeue.get(), 3, "all of them were taken off that ring");
+        while core.give_packet(1, &[7; 96], MICROPHONE).is_some() {
+            program.step(&core);
+        }
+        let recorded = finish(&core, &mut program);
+        assert_eq!((recorded.cookie, recorded.underruns), (2, u32::from(to_other)));
+        core.port(Kind::Stop, &play);
+        let played = finish(&core, &mut program);
+        assert_eq!((played.cookie, played.underruns), (1, u32::from(!to_other)));
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
+use packed::Packed;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -21,8 +21,8 @@ macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(
-            Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            SerializedSize, FromBytes, IntoBytes, Immutable, KnownLayout,
+            Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Packed, Serialize, Deserialize,
+            FromBytes, IntoBytes, Immutable, KnownLayout,
         )]
         #[repr(transparent)]
         pub struct $name(pub u64);

@@ -10,7 +10,9 @@
 
 #![cfg_attr(target_os = "none", no_std)]
 
-use addr::{PAGE, Phys};
+use addr::PAGE;
+
+pub use addr::Phys;
 
 /// A place in a pool: bytes from its first page.
 pub type Offset = u32;
@@ -120,6 +122,17 @@ impl Pool {
         assert!(end <= u64::from(self.pages) * u64::from(PAGE), "access outside the pool");
         self.base.plus(u64::from(at))
     }
+}
+
+/// The [`Pool`] that a task's build names as `image::pools::…`: number, first
+/// page, pages. For the few lines that make a task's crate a binary.
+#[macro_export]
+macro_rules! pool {
+    ($pool:expr) => {
+        // SAFETY: app.toml gives the task this pool, each pool once, and the
+        // kernel maps it uncached; a task has no other way to its memory.
+        unsafe { $crate::Pool::new($pool.0, $crate::Phys($pool.1), $pool.2) }
+    };
 }
 
 /// Orders earlier writes to any pool before later writes to any pool and before

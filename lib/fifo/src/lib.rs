@@ -17,8 +17,8 @@ pub struct Fifo<T, const N: usize> {
 impl<T, const N: usize> Fifo<T, N> {
     /// An empty queue.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { places: [const { None }; N], first: 0, len: 0 }
+    pub fn new() -> Self {
+        Self { places: core::array::from_fn(|_| None), first: 0, len: 0 }
     }
 
     /// Adds a value.

@@ -60,8 +60,8 @@ pub enum HandleError {
 /// Declares handle types.
 ///
 /// Each is eight bytes (`index: u16, seq: u16, epoch: u32`) and travels by
-/// hubpack as well as by zerocopy. The crate that uses the macro needs `serde`,
-/// `hubpack` and `zerocopy` among its dependencies.
+/// packed as well as by zerocopy. The crate that uses the macro needs `packed`
+/// and `zerocopy` among its dependencies.
 ///
 /// ```
 /// handles::handle! {
@@ -73,20 +73,7 @@ pub enum HandleError {
 macro_rules! handle {
     ($($(#[$doc:meta])* $vis:vis struct $name:ident);+ $(;)?) => {$(
         $(#[$doc])*
-        #[derive(
-            Copy,
-            Clone,
-            Debug,
-            PartialEq,
-            Eq,
-            serde::Serialize,
-            serde::Deserialize,
-            hubpack::SerializedSize,
-            zerocopy::FromBytes,
-            zerocopy::IntoBytes,
-            zerocopy::Immutable,
-            zerocopy::KnownLayout,
-        )]
+        #[derive(Copy, Clone, Debug, PartialEq, Eq, packed::Packed, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
         #[repr(C)]
         $vis struct $name {
             index: u16,

@@ -13,17 +13,15 @@ use core::marker::PhantomData;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Full;
 
-#[derive(Debug)]
-struct Slot<T> {
+/// What is known of a place whatever is in it. What is looked up and changed
+/// here is the same for all tables, and is there once (not inlined), however
+/// many kinds of objects a server has.
+#[derive(Copy, Clone, Debug)]
+struct Place {
     /// The number the next occupant gets, or the present one has.
     seq: u16,
-    entry: Option<Entry<T>>,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    owner: TaskId,
-    value: T,
+    /// Whose the present one is.
+    owner: Option<TaskId>,
 }
 
 /// Up to `N` objects of type `T`, each owned by one incarnation of a client
@@ -33,19 +31,22 @@ pub struct Table<T, H, const N: usize> {
     epoch: Epoch,
     /// Where the search for a free place begins.
     next: usize,
-    slots: [Slot<T>; N],
+    places: [Place; N],
+    /// Something where the place has an owner.
+    values: [Option<T>; N],
     kind: PhantomData<fn() -> H>,
 }
 
 impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// An empty table of a server in its life `epoch`.
     #[must_use]
-    pub const fn new(epoch: Epoch) -> Self {
+    pub fn new(epoch: Epoch) -> Self {
         const { assert!(N > 0 && N <= 1 << 16, "a handle's index has 16 bits") };
         Self {
             epoch,
             next: 0,
-            slots: [const { Slot { seq: 1, entry: None } }; N],
+            places: [Place { seq: 1, owner: None }; N],
+            values: core::array::from_fn(|_| None),
             kind: PhantomData,
         }
     }
@@ -55,12 +56,10 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// [`Full`] when all `N` places are taken.
     pub fn insert(&mut self, owner: TaskId, value: T) -> Result<H, Full> {
-        let index = (self.next..N)
-            .chain(0..self.next)
-            .find(|&index| self.slots[index].entry.is_none())
-            .ok_or(Full)?;
+        let index = free(&self.places, self.next).ok_or(Full)?;
         self.next = (index + 1) % N;
-        self.slots[index].entry = Some(Entry { owner, value });
+        self.places[index].owner = Some(owner);
+        self.values[index] = Some(value);
         Ok(self.handle(index))
     }
 
@@ -69,8 +68,8 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// See [`HandleError`].
     pub fn get(&self, handle: H, caller: TaskId) -> Result<&T, HandleError> {
-        let entry = self.entry(handle)?;
-        if entry.owner == caller { Ok(&entry.value) } else { Err(HandleError::NotOwner) }
+        let index = owned(&self.places, self.epoch, handle.raw(), caller)?;
+        self.values[index].as_ref().ok_or(HandleError::Stale)
     }
 
     /// As [`Table::get`], to change the object.
@@ -78,12 +77,8 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// See [`HandleError`].
     pub fn get_mut(&mut self, handle: H, caller: TaskId) -> Result<&mut T, HandleError> {
-        let index = self.index(handle)?;
-        match &mut self.slots[index].entry {
-            Some(entry) if entry.owner == caller => Ok(&mut entry.value),
-            Some(_) => Err(HandleError::NotOwner),
-            None => Err(HandleError::Stale),
-        }
+        let index = owned(&self.places, self.epoch, handle.raw(), caller)?;
+        self.values[index].as_mut().ok_or(HandleError::Stale)
     }
 
     /// The object that `handle` names and its owner, whoever asks: for the
@@ -92,7 +87,8 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// [`HandleError::StaleServer`] or [`HandleError::Stale`].
     pub fn find(&self, handle: H) -> Result<(TaskId, &T), HandleError> {
-        self.entry(handle).map(|entry| (entry.owner, &entry.value))
+        let (index, owner) = named(&self.places, self.epoch, handle.raw())?;
+        self.values[index].as_ref().map(|value| (owner, value)).ok_or(HandleError::Stale)
     }
 
     /// As [`Table::find`], to change the object.
@@ -100,9 +96,8 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// [`HandleError::StaleServer`] or [`HandleError::Stale`].
     pub fn find_mut(&mut self, handle: H) -> Result<(TaskId, &mut T), HandleError> {
-        let index = self.index(handle)?;
-        let entry = self.slots[index].entry.as_mut().ok_or(HandleError::Stale)?;
-        Ok((entry.owner, &mut entry.value))
+        let (index, owner) = named(&self.places, self.epoch, handle.raw())?;
+        self.values[index].as_mut().map(|value| (owner, value)).ok_or(HandleError::Stale)
     }
 
     /// Gives the object back; the handle and its copies are stale from here on.
@@ -110,8 +105,8 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// See [`HandleError`].
     pub fn remove(&mut self, handle: H, caller: TaskId) -> Result<T, HandleError> {
-        self.get(handle, caller)?;
-        self.take(handle)
+        let index = owned(&self.places, self.epoch, handle.raw(), caller)?;
+        self.vacate(index).ok_or(HandleError::Stale)
     }
 
     /// As [`Table::remove`], whoever owns the object.
@@ -119,25 +114,25 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// [`HandleError::StaleServer`] or [`HandleError::Stale`].
     pub fn take(&mut self, handle: H) -> Result<T, HandleError> {
-        let index = self.index(handle)?;
+        let (index, _) = named(&self.places, self.epoch, handle.raw())?;
         self.vacate(index).ok_or(HandleError::Stale)
     }
 
     /// Every object with its handle and its owner.
     pub fn iter(&self) -> impl Iterator<Item = (H, TaskId, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let entry = slot.entry.as_ref()?;
-            Some((self.handle(index), entry.owner, &entry.value))
+        let epoch = self.epoch;
+        let both = self.places.iter().zip(&self.values).enumerate();
+        both.filter_map(move |(index, (place, value))| {
+            Some((handle(index, place.seq, epoch), place.owner?, value.as_ref()?))
         })
     }
 
     /// As [`Table::iter`], to change the objects.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (H, TaskId, &mut T)> {
         let epoch = self.epoch;
-        self.slots.iter_mut().enumerate().filter_map(move |(index, slot)| {
-            let seq = slot.seq;
-            let entry = slot.entry.as_mut()?;
-            Some((handle(index, seq, epoch), entry.owner, &mut entry.value))
+        let both = self.places.iter().zip(&mut self.values).enumerate();
+        both.filter_map(move |(index, (place, value))| {
+            Some((handle(index, place.seq, epoch), place.owner?, value.as_mut()?))
         })
     }
 
@@ -145,11 +140,11 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     pub fn retain(&mut self, mut keep: impl FnMut(H, TaskId, &mut T) -> bool) {
         for index in 0..N {
             let handle = self.handle(index);
-            let stays = match &mut self.slots[index].entry {
-                Some(entry) => keep(handle, entry.owner, &mut entry.value),
-                None => continue,
+            let (Some(owner), Some(value)) = (self.places[index].owner, &mut self.values[index])
+            else {
+                continue;
             };
-            if !stays {
+            if !keep(handle, owner, value) {
                 self.vacate(index);
             }
         }
@@ -159,10 +154,7 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// there is none. One at a time, so that the server can take each object
     /// down with all of its state at hand.
     pub fn take_owned(&mut self, owner: TaskId) -> Option<(H, T)> {
-        let index = self
-            .slots
-            .iter()
-            .position(|slot| slot.entry.as_ref().is_some_and(|entry| entry.owner == owner))?;
+        let index = self.places.iter().position(|place| place.owner == Some(owner))?;
         let handle = self.handle(index);
         self.vacate(index).map(|value| (handle, value))
     }
@@ -175,7 +167,7 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// Objects in the table.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.entry.is_some()).count()
+        self.places.iter().filter(|place| place.owner.is_some()).count()
     }
 
     /// Whether no object is in the table.
@@ -190,35 +182,46 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
         self.epoch
     }
 
-    fn entry(&self, handle: H) -> Result<&Entry<T>, HandleError> {
-        let index = self.index(handle)?;
-        self.slots[index].entry.as_ref().ok_or(HandleError::Stale)
-    }
-
-    /// The place a handle names, if its epoch and sequence number are right.
-    fn index(&self, handle: H) -> Result<usize, HandleError> {
-        let raw = handle.raw();
-        if raw.epoch != self.epoch.0 {
-            return Err(HandleError::StaleServer);
-        }
-        let index = usize::from(raw.index);
-        match self.slots.get(index) {
-            Some(slot) if slot.seq == raw.seq => Ok(index),
-            _ => Err(HandleError::Stale),
-        }
-    }
-
     fn handle(&self, index: usize) -> H {
-        handle(index, self.slots[index].seq, self.epoch)
+        handle(index, self.places[index].seq, self.epoch)
     }
 
     /// Empties a place and moves its number on, past 0: a handle of zeros, as
     /// cleared memory holds it, names nothing.
     fn vacate(&mut self, index: usize) -> Option<T> {
-        let slot = &mut self.slots[index];
-        let entry = slot.entry.take()?;
-        slot.seq = slot.seq.checked_add(1).unwrap_or(1);
-        Some(entry.value)
+        let place = &mut self.places[index];
+        place.owner.take()?;
+        place.seq = place.seq.checked_add(1).unwrap_or(1);
+        self.values[index].take()
+    }
+}
+
+/// The first free place from `next` on, and round.
+#[inline(never)]
+fn free(places: &[Place], next: usize) -> Option<usize> {
+    let mut order = (next..places.len()).chain(0..next);
+    order.find(|&index| places[index].owner.is_none())
+}
+
+/// The place that a handle names, and whose it is.
+#[inline(never)]
+fn named(places: &[Place], epoch: Epoch, raw: Raw) -> Result<(usize, TaskId), HandleError> {
+    if raw.epoch != epoch.0 {
+        return Err(HandleError::StaleServer);
+    }
+    let index = usize::from(raw.index);
+    match places.get(index) {
+        Some(Place { seq, owner: Some(owner) }) if *seq == raw.seq => Ok((index, *owner)),
+        _ => Err(HandleError::Stale),
+    }
+}
+
+/// As [`named`], for its owner `caller`.
+#[inline(never)]
+fn owned(places: &[Place], epoch: Epoch, raw: Raw, caller: TaskId) -> Result<usize, HandleError> {
+    match named(places, epoch, raw)? {
+        (index, owner) if owner == caller => Ok(index),
+        _ => Err(HandleError::NotOwner),
     }
 }
 

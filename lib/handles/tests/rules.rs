@@ -162,14 +162,14 @@ fn retain_drops_what_is_not_kept() {
 
 #[test]
 fn handles_are_eight_bytes_on_the_wire() {
-    use hubpack::SerializedSize;
+    use packed::Packed;
     use zerocopy::IntoBytes;
     let handle = Thing::from_raw(Raw { index: 1, seq: 2, epoch: 3 });
     let mut packed = [0; Thing::MAX_SIZE];
-    assert_eq!(hubpack::serialize(&mut packed, &handle), Ok(8));
+    assert_eq!(packed::pack(&handle, &mut packed), 8);
     assert_eq!(packed, [1, 0, 2, 0, 3, 0, 0, 0]);
     assert_eq!(handle.as_bytes(), packed);
-    assert_eq!(hubpack::deserialize::<Thing>(&packed).unwrap().0, handle);
+    assert_eq!(packed::unpack(&packed), Ok(handle));
 }
 
 type Operations = Tickets<&'static str, u32, Ticket, 3, 2>;

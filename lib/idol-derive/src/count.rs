@@ -33,6 +33,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #[doc = #doc]
         #[derive(Debug)]
+        // In the order of the variants, for whoever knows the enum.
+        #[repr(C)]
         #[allow(non_snake_case, reason = "the fields are named like the variants")]
         #vis struct #counts {
             #(

@@ -1,12 +1,14 @@
-//! Derives for error enums and counted events.
+//! Derives for error enums, counted events and what travels in messages.
 //!
 //! `IdolError` makes an enum the error of an interface (`idol_runtime`),
-//! `Count` makes an enum's variants countable one by one (`counters`). The
+//! `Count` makes an enum's variants countable one by one (`counters`),
+//! `Packed` makes a type travel in messages (`packed`). The
 //! code they generate names those crates, which the using crate must have as
 //! dependencies; it contains no `unsafe`.
 
 mod count;
 mod error;
+mod packed;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -48,4 +50,16 @@ pub fn derive_idol_error(input: TokenStream) -> TokenStream {
 pub fn derive_count(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     count::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct or an enum travel in messages, in hubpack's format: fields in
+/// their order, an enum as its variant's place in the enum (not its value) and
+/// the variant's fields.
+///
+/// `#[packed(crate = "…")]` says where the crate `packed` is, for generated
+/// code.
+#[proc_macro_derive(Packed, attributes(packed))]
+pub fn derive_packed(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    packed::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -84,16 +84,6 @@ pub fn server_keeps_dying(operation: &str) -> ! {
     panic!("{operation}: the server died each time it was asked")
 }
 
-/// Ends a client whose argument does not pack.
-///
-/// # Panics
-/// Always.
-#[cold]
-#[inline(never)]
-pub fn does_not_pack(operation: &str) -> ! {
-    panic!("{operation}: an argument has no packed form")
-}
-
 /// Ends a client that lends more than the interface allows.
 ///
 /// # Panics

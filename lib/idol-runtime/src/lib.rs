@@ -23,7 +23,8 @@ pub use lease::{AttributeRead, AttributeWrite, Attributes, Leased, LenLimit, R, 
 
 // What generated code names, so that the crates that include it need not.
 pub use num_traits::FromPrimitive;
-pub use {hubpack, serde, userlib, zerocopy};
+pub use packed::largest;
+pub use {packed, userlib, zerocopy};
 
 /// A `bool` out of the byte it travels as.
 #[must_use]
@@ -34,18 +35,4 @@ pub const fn bool_from_byte(byte: u8) -> Option<bool> {
         1 => Some(true),
         _ => None,
     }
-}
-
-/// The largest of `sizes`; 0 of none.
-#[must_use]
-pub const fn largest(sizes: &[usize]) -> usize {
-    let mut largest = 0;
-    let mut i = 0;
-    while i < sizes.len() {
-        if sizes[i] > largest {
-            largest = sizes[i];
-        }
-        i += 1;
-    }
-    largest
 }

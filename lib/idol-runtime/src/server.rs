@@ -1,8 +1,6 @@
 //! What a generated server's dispatcher is made of.
 
-use hubpack::SerializedSize;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use packed::{Malformed, Packed};
 use userlib::RecvMessage;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -22,15 +20,11 @@ pub fn read_args<T: FromBytes>(message: &[u8]) -> Result<T, ClientError> {
 /// # Errors
 /// When `message` is too short or too long, or packs something else.
 #[inline]
-pub fn unpack_args<T: DeserializeOwned + SerializedSize>(message: &[u8]) -> Result<T, ClientError> {
-    if message.len() > T::MAX_SIZE {
-        return Err(ClientError::BadMessageSize);
-    }
-    match hubpack::deserialize(message) {
-        Ok((args, [])) => Ok(args),
-        Ok(_) | Err(hubpack::error::Error::Truncated) => Err(ClientError::BadMessageSize),
-        Err(_) => Err(ClientError::BadMessageContents),
-    }
+pub fn unpack_args<T: Packed>(message: &[u8]) -> Result<T, ClientError> {
+    packed::unpack(message).map_err(|malformed| match malformed {
+        Malformed::Length => ClientError::BadMessageSize,
+        Malformed::Contents => ClientError::BadMessageContents,
+    })
 }
 
 /// Refuses a message whose sender has no room for the answer, or that came
@@ -68,11 +62,10 @@ pub fn write_reply<T: IntoBytes + Immutable>(value: &T, reply: &mut [u8]) -> usi
 /// Packs `value` at the start of `reply`; its length.
 ///
 /// # Panics
-/// When `value` does not pack into its type's `MAX_SIZE`: the type is wrong
-/// about itself.
+/// When it does not fit, which the generator rules out.
 #[inline]
-pub fn pack_reply<T: Serialize + SerializedSize>(value: &T, reply: &mut [u8]) -> usize {
-    hubpack::serialize(reply, value).expect("reply packs into its MAX_SIZE")
+pub fn pack_reply<T: Packed>(value: &T, reply: &mut [u8]) -> usize {
+    packed::pack(value, reply)
 }
 
 /// The response code of `error`.

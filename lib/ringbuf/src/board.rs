@@ -2,9 +2,10 @@
 //!
 //! Field names are Humility's (`StaticCell` holds `cell`, an `UnsafeCell`).
 
-#![allow(unsafe_code, reason = "one mutable static per ring")]
+#![allow(unsafe_code, reason = "one mutable static per ring, and the counter")]
 
 use crate::{Payload, Ringbuf};
+use core::arch::asm;
 use core::cell::UnsafeCell;
 
 /// A static that one task changes and the debugger reads.
@@ -38,7 +39,24 @@ impl<T: Payload, const N: usize> StaticCell<Ringbuf<T, N>> {
         // the reference's life would break this.
         let latest = unsafe { (*self.cell.get()).latest() };
         let repeats = latest.is_some_and(|latest| latest.is(line, payload));
+        let time = now();
         // SAFETY: as above; `write` runs no code of the payload's type.
-        unsafe { (*self.cell.get()).write(line, payload, repeats) };
+        unsafe { (*self.cell.get()).write(time, line, payload, repeats) };
     }
+}
+
+/// The generic timer's counter (CNTPCT, ARM ARM B8.1.2), which the kernel lets
+/// tasks read. Both cores have the same.
+fn now() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads a register that affects nothing. Where the kernel does not
+    // let tasks read it, it faults the task and nobody else.
+    unsafe {
+        asm!(
+            "mrrc p15, 0, {}, {}, c14",
+            out(reg) low, out(reg) high,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    u64::from(low) | u64::from(high) << 32
 }

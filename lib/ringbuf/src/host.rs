@@ -4,10 +4,9 @@
 //! that are written live with the simulated machine (or, in a unit test, with
 //! the thread).
 
-use crate::{Payload, Ringbuf};
+use crate::{Payload, Ringbuf, RingbufEntry};
 use std::any::Any;
 use std::cell::RefCell;
-use std::fmt::{Debug, Formatter, Result};
 use std::rc::Rc;
 
 /// What `ringbuf!` declares. On a board this type has the layout that
@@ -18,16 +17,23 @@ pub struct StaticCell<T> {
     initial: T,
 }
 
-/// One task's ring, of whatever type: what the simulator's report finds among
-/// the task's instances and prints with `{:?}`, oldest entry first.
+/// Entries with their places, each event as its `Debug` text.
+pub type Entries = Vec<(usize, RingbufEntry<String>)>;
+
+/// One task's ring, of whatever type: what the simulator's tables find among the
+/// task's instances.
+#[derive(Debug)]
 pub struct Instance {
     ring: Box<dyn Any>,
-    print: fn(&dyn Any, &mut Formatter<'_>) -> Result,
+    read: fn(&dyn Any) -> Entries,
 }
 
-impl Debug for Instance {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        (self.print)(&*self.ring, f)
+impl Instance {
+    /// Its entries, oldest first: the place of each, and what is there, the event
+    /// as its `Debug` text.
+    #[must_use]
+    pub fn entries(&self) -> Entries {
+        (self.read)(&*self.ring)
     }
 }
 
@@ -40,7 +46,7 @@ impl<T: Payload, const N: usize> StaticCell<Ringbuf<T, N>> {
 
     /// Adds an event to the running task's own ring.
     pub fn record(&self, line: u16, payload: T) {
-        self.with(|ring| ring.record(line, payload));
+        self.with(|ring| ring.record(seam::now(), line, payload));
     }
 
     /// Runs `f` on the running task's own ring.
@@ -49,7 +55,7 @@ impl<T: Payload, const N: usize> StaticCell<Ringbuf<T, N>> {
     /// When the machine mixes up its instances, or `f` traces into this ring.
     pub fn with<R>(&self, f: impl FnOnce(&mut Ringbuf<T, N>) -> R) -> R {
         let instance = seam::instance(std::ptr::from_ref(self).addr(), self.name, &|| {
-            Rc::new(Instance { ring: Box::new(RefCell::new(self.initial)), print: print::<T, N> })
+            Rc::new(Instance { ring: Box::new(RefCell::new(self.initial)), read: read::<T, N> })
         });
         let instance = instance.downcast_ref::<Instance>().expect("a key has one kind of instance");
         let ring: &RefCell<Ringbuf<T, N>> =
@@ -58,15 +64,13 @@ impl<T: Payload, const N: usize> StaticCell<Ringbuf<T, N>> {
     }
 }
 
-fn print<T: Payload, const N: usize>(ring: &dyn Any, f: &mut Formatter<'_>) -> Result {
-    let Some(ring) = ring.downcast_ref::<RefCell<Ringbuf<T, N>>>() else { return Ok(()) };
-    for entry in ring.borrow().iter() {
-        write!(
-            f,
-            "{:>5} {:>5} {:>6} {:?}",
-            entry.line, entry.generation, entry.count, entry.payload
-        )?;
-        writeln!(f)?;
-    }
-    Ok(())
+fn read<T: Payload, const N: usize>(ring: &dyn Any) -> Entries {
+    let Some(ring) = ring.downcast_ref::<RefCell<Ringbuf<T, N>>>() else { return Vec::new() };
+    let ring = ring.borrow();
+    let entry = |(index, entry): (usize, &RingbufEntry<T>)| {
+        let &RingbufEntry { line, generation, count, time, payload } = entry;
+        let payload = format!("{payload:?}");
+        (index, RingbufEntry { line, generation, count, time, payload })
+    };
+    ring.places().map(entry).collect()
 }

@@ -7,6 +7,12 @@
 //! they tell why it died. Nothing is formatted here; the names come out of the
 //! debug information (Humility's `ringbuf`) or, in the simulator, from `Debug`.
 //!
+//! Each entry carries the time of the first event it stands for, so that the
+//! rings of all tasks can be read as one account (`cargo xtask story`). Time is
+//! the board's counter itself, read without a system call: a tick of the kernel
+//! is a millisecond, in which a session is set up, and asking the kernel would
+//! make a trace a point at which other tasks run.
+//!
 //! `counted_ringbuf!` also counts each variant for ever (crate `counters`).
 
 #![cfg_attr(target_os = "none", no_std)]
@@ -20,7 +26,7 @@ mod host;
 #[cfg(target_os = "none")]
 pub use board::StaticCell;
 #[cfg(not(target_os = "none"))]
-pub use host::{Instance, StaticCell};
+pub use host::{Entries, Instance, StaticCell};
 
 pub use counters::Count;
 
@@ -38,6 +44,9 @@ pub struct RingbufEntry<T> {
     pub generation: u16,
     /// How many equal events in a row this stands for.
     pub count: u32,
+    /// When the first of them was, in counts of the clock that all tasks share:
+    /// the board's counter, or nanoseconds of a simulator's time.
+    pub time: u64,
     /// The event.
     pub payload: T,
 }
@@ -64,14 +73,14 @@ impl<T: Payload, const N: usize> Ringbuf<T, N> {
         const { assert!(N > 0 && N <= u32::MAX as usize, "a ring has places") };
         Self {
             last: None,
-            buffer: [RingbufEntry { line: 0, generation: 0, count: 0, payload: init }; N],
+            buffer: [RingbufEntry { line: 0, generation: 0, count: 0, time: 0, payload: init }; N],
         }
     }
 
-    /// Adds an event.
-    pub fn record(&mut self, line: u16, payload: T) {
+    /// Adds an event of that time.
+    pub fn record(&mut self, time: u64, line: u16, payload: T) {
         let repeats = self.latest().is_some_and(|latest| latest.is(line, payload));
-        self.write(line, payload, repeats);
+        self.write(time, line, payload, repeats);
     }
 
     /// The entry written last.
@@ -82,7 +91,7 @@ impl<T: Payload, const N: usize> Ringbuf<T, N> {
     /// Raises the latest entry's count, or takes the next place. Runs no code
     /// of the payload's type, and a task that is killed half-way leaves a ring
     /// that still reads: at worst one entry is lost.
-    fn write(&mut self, line: u16, payload: T, repeats: bool) {
+    fn write(&mut self, time: u64, line: u16, payload: T, repeats: bool) {
         let next = match self.last {
             Some(last) if repeats => {
                 let entry = &mut self.buffer[last as usize];
@@ -94,14 +103,20 @@ impl<T: Payload, const N: usize> Ringbuf<T, N> {
         };
         let entry = &mut self.buffer[next];
         let generation = entry.generation.checked_add(1).unwrap_or(1);
-        *entry = RingbufEntry { line, generation, count: 1, payload };
+        *entry = RingbufEntry { line, generation, count: 1, time, payload };
         self.last = Some(next as u32);
     }
 
     /// The entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &RingbufEntry<T>> {
+        self.places().map(|(_, entry)| entry)
+    }
+
+    /// The entries with their places, oldest first.
+    pub fn places(&self) -> impl Iterator<Item = (usize, &RingbufEntry<T>)> {
         let first = self.last.map_or(0, |last| last as usize + 1);
-        (0..N).map(move |step| &self.buffer[(first + step) % N]).filter(|e| e.generation != 0)
+        let places = (0..N).map(move |step| (first + step) % N);
+        places.map(|place| (place, &self.buffer[place])).filter(|(_, e)| e.generation != 0)
     }
 }
 

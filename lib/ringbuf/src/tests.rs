@@ -75,7 +75,7 @@ fn a_counted_ring_counts_what_it_no_longer_holds() {
 fn generations_skip_zero_which_means_empty() {
     let mut ring = Ringbuf::<u32, 1>::new(0);
     for n in 0..=u32::from(u16::MAX) {
-        ring.record(1, n);
+        ring.record(0, 1, n);
     }
     assert_eq!(ring.buffer[0].generation, 1);
 }
@@ -83,19 +83,20 @@ fn generations_skip_zero_which_means_empty() {
 proptest::proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// A ring holds the tail of the run-length encoded history.
+    /// A ring holds the tail of the run-length encoded history, each run with the
+    /// time at which it began.
     #[test]
     fn a_ring_is_the_tail_of_the_history(events in vec((0..3u16, 0..3u8), 0..40)) {
         let mut ring = Ringbuf::<u8, 5>::new(0);
-        let mut runs: Vec<(u16, u8, u32)> = Vec::new();
-        for (line, payload) in events {
-            ring.record(line, payload);
+        let mut runs: Vec<(u16, u8, u32, u64)> = Vec::new();
+        for (time, (line, payload)) in (0..).zip(events) {
+            ring.record(time, line, payload);
             match runs.last_mut() {
                 Some(run) if (run.0, run.1) == (line, payload) => run.2 += 1,
-                _ => runs.push((line, payload, 1)),
+                _ => runs.push((line, payload, 1, time)),
             }
         }
-        let kept: Vec<_> = ring.iter().map(|e| (e.line, e.payload, e.count)).collect();
+        let kept: Vec<_> = ring.iter().map(|e| (e.line, e.payload, e.count, e.time)).collect();
         prop_assert_eq!(&kept[..], &runs[runs.len().saturating_sub(5)..]);
     }
 }

@@ -86,6 +86,20 @@ pub trait Machine {
         let _ = (first, count);
     }
 
+    /// Virtual time of the running core, in nanoseconds. Takes no time: it is for
+    /// traces. A machine without a clock says 0.
+    fn now(&self) -> u64 {
+        0
+    }
+
+    /// Whether the running task shall find nothing left of what it is about to
+    /// take, although there is; `what` says what (`scarce::Scarce`). Takes no
+    /// time. A machine on which nothing is made to fail says no.
+    fn spent(&self, what: u32) -> bool {
+        let _ = what;
+        false
+    }
+
     /// A request of the DSP program to its monitor; the answer, four words.
     fn monitor(&self, call: MonitorCall) -> [u32; 4];
 
@@ -159,6 +173,13 @@ pub fn installed() -> bool {
     MACHINE.get().is_some()
 }
 
+/// The time of the running core; see [`Machine::now`]. Outside a simulation, as in
+/// a unit test, time stands still.
+#[must_use]
+pub fn now() -> u64 {
+    if installed() { with(|machine| machine.now()) } else { 0 }
+}
+
 thread_local! {
     static OUTSIDE: RefCell<HashMap<usize, Rc<dyn Any>>> = RefCell::new(HashMap::new());
 }
@@ -170,6 +191,11 @@ pub fn instance(key: usize, name: &'static str, init: &dyn Fn() -> Rc<dyn Any>) 
     if installed() {
         return with(|machine| machine.instance(key, name, init));
     }
+    of_thread(key, init)
+}
+
+/// This thread's own instance.
+fn of_thread(key: usize, init: &dyn Fn() -> Rc<dyn Any>) -> Rc<dyn Any> {
     if let Some(found) = OUTSIDE.with_borrow(|instances| instances.get(&key).cloned()) {
         return found;
     }

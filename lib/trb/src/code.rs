@@ -113,6 +113,13 @@ impl CompletionCode {
     pub const fn is_stopped(self) -> bool {
         matches!(self, Self::Stopped | Self::StoppedLengthInvalid | Self::StoppedShortPacket)
     }
+
+    /// Whether it says that a ring was empty when its endpoint was served, which
+    /// is about no TRB (4.10.3.1).
+    #[must_use]
+    pub const fn is_dry_ring(self) -> bool {
+        matches!(self, Self::RingUnderrun | Self::RingOverrun)
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub const CHAIN: u32 = 1 << 4;
 pub const IOC: u32 = 1 << 5;
 /// Immediate Data, word 3.
 pub const IDT: u32 = 1 << 6;
+/// Block Event Interrupt, word 3: the event comes, and rings nobody.
+pub const BEI: u32 = 1 << 9;
 
 /// What a TRB is (6.4.6).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

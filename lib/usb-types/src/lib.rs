@@ -5,14 +5,11 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// How fast a device talks.
-#[derive(
-    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SerializedSize,
-)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Packed)]
 pub enum Speed {
     /// 1.5 Mb/s.
     Low,
@@ -27,7 +24,7 @@ pub enum Speed {
 }
 
 /// Which way the data of a transfer or a stream goes, seen from the host.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Packed)]
 pub enum Direction {
     /// To the device: playback.
     Out,
@@ -45,9 +42,7 @@ pub enum Direction {
     PartialOrd,
     Ord,
     Hash,
-    Serialize,
-    Deserialize,
-    SerializedSize,
+    Packed,
     FromBytes,
     IntoBytes,
     Immutable,
@@ -79,9 +74,7 @@ impl EndpointAddress {
     PartialEq,
     Eq,
     Hash,
-    Serialize,
-    Deserialize,
-    SerializedSize,
+    Packed,
     FromBytes,
     IntoBytes,
     Immutable,

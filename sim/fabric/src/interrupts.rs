@@ -5,6 +5,8 @@
 //! merged. A raise of a disabled line stays pending. No priorities: the kernel
 //! takes the lowest number first.
 
+use crate::points::{Fault, Points, Site};
+use crate::{DeviceId, Events, Time};
 use seam::Width;
 
 /// A core of the board.
@@ -24,9 +26,21 @@ pub const CORES: usize = 2;
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntId(pub u16);
 
+impl IntId {
+    /// Whether the distributor implements the line of that number.
+    #[must_use]
+    pub const fn exists(number: u16) -> bool {
+        (number as usize) < INTIDS
+    }
+}
+
 /// INTIDs that the distributor implements (QEMU `virt`: GICD_TYPER says 288).
 pub const INTIDS: usize = 288;
 const WORDS: usize = INTIDS.div_ceil(64);
+
+/// Events of the fabric's own: an edge that comes late, on the line that is the
+/// event's token.
+pub(crate) const LATE_EDGES: DeviceId = DeviceId(u8::MAX - 1);
 
 /// Offset of SETSPI_NS in a GICv2m frame.
 pub const SETSPI: u64 = 0x40;
@@ -43,6 +57,22 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
+    /// An edge on line `id`, if nothing goes wrong with it on its way.
+    pub(crate) fn edge(&mut self, now: Time, id: IntId, points: &mut Points, events: &mut Events) {
+        match points.reach(now, Site::Edge(id), 0, events) {
+            Some(Fault::Drop) => return,
+            Some(Fault::Delay(span)) => {
+                events.schedule(now + span, LATE_EDGES, u32::from(id.0));
+                return;
+            }
+            Some(Fault::Double(span)) => {
+                events.schedule(now + span, LATE_EDGES, u32::from(id.0));
+            }
+            _ => {}
+        }
+        self.raise(id);
+    }
+
     /// An edge on line `id`.
     ///
     /// # Panics
@@ -123,16 +153,14 @@ impl Interrupts {
         self.raised
     }
 
-    /// A write into the GICv2m frame, from a core or from a device: SETSPI_NS
-    /// raises the line it names. Anything else, and a number that is no SPI, is
-    /// ignored by the frame; the answer says whether a line was raised.
-    pub fn frame_write(&mut self, offset: u64, width: Width, value: u32) -> bool {
+    /// The line that a write into the GICv2m frame raises, from a core or from a
+    /// device: the one that is written to SETSPI_NS. Anything else, and a number
+    /// that is no SPI, is ignored by the frame.
+    #[must_use]
+    pub fn spi_written(offset: u64, width: Width, value: u32) -> Option<IntId> {
         let number = value & 0x3FF;
-        if offset != SETSPI || width != Width::Word || !Self::is_spi(number) {
-            return false;
-        }
-        self.raise(IntId(number as u16));
-        true
+        let raises = offset == SETSPI && width == Width::Word && Self::is_spi(number);
+        raises.then_some(IntId(number as u16))
     }
 
     fn ready(&self, word: usize, core: Core) -> u64 {
@@ -153,6 +181,8 @@ fn place(id: IntId) -> (usize, u64) {
 #[cfg(test)]
 mod tests {
     use super::{Core, IntId, Interrupts, SETSPI};
+    use crate::points::{Fault, Point, Points, Site};
+    use crate::{Events, Time};
     use seam::Width;
 
     #[test]
@@ -170,12 +200,29 @@ mod tests {
 
     #[test]
     fn the_frame_raises_spis_and_nothing_else() {
-        let mut interrupts = Interrupts::default();
-        assert!(interrupts.frame_write(SETSPI, Width::Word, 80));
-        assert!(interrupts.is_pending(IntId(80)));
-        assert!(!interrupts.frame_write(SETSPI, Width::Word, 16));
-        assert!(!interrupts.frame_write(SETSPI, Width::Byte, 82));
-        assert!(!interrupts.frame_write(SETSPI + 4, Width::Word, 82));
-        assert_eq!(interrupts.raised(), 1);
+        assert_eq!(Interrupts::spi_written(SETSPI, Width::Word, 80), Some(IntId(80)));
+        assert_eq!(Interrupts::spi_written(SETSPI, Width::Word, 16), None);
+        assert_eq!(Interrupts::spi_written(SETSPI, Width::Byte, 82), None);
+        assert_eq!(Interrupts::spi_written(SETSPI + 4, Width::Word, 82), None);
+    }
+
+    #[test]
+    fn an_edge_can_be_lost_come_late_or_come_twice() {
+        let (line, late) = (IntId(81), Time::us(50));
+        for (fault, now, then) in [
+            (Fault::Drop, false, None),
+            (Fault::Delay(late), false, Some(late)),
+            (Fault::Double(late), true, Some(late)),
+        ] {
+            let mut interrupts = Interrupts::default();
+            let (mut points, mut events) = (Points::default(), Events::default());
+            points.plan(Point { site: Site::Edge(line), nth: 1 }, fault);
+            interrupts.edge(Time::ZERO, line, &mut points, &mut events);
+            assert_eq!(interrupts.is_pending(line), now, "{fault:?}");
+            let event = events.pop_due(Time::NEVER).map(|event| (event.at, event.token));
+            assert_eq!(event, then.map(|at| (at, 81)), "{fault:?}");
+            interrupts.edge(Time::ZERO, line, &mut points, &mut events);
+            assert!(interrupts.is_pending(line), "the next edge is as it should be");
+        }
     }
 }

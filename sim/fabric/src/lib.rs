@@ -13,7 +13,7 @@
 pub mod events;
 pub mod interrupts;
 pub mod memory;
-pub mod rng;
+pub mod points;
 pub mod smmu;
 pub mod time;
 pub mod trace;
@@ -22,6 +22,7 @@ pub mod violations;
 pub use events::{DeviceId, Event, EventId, Events};
 pub use interrupts::{Core, IntId, Interrupts};
 pub use memory::{Memory, OutsideRam, Owner};
+pub use points::{Fault, Point, Points, Site};
 pub use rng::Rng;
 pub use seam::Width;
 pub use smmu::Smmu;
@@ -108,6 +109,8 @@ pub struct Fabric {
     pub trace: Trace,
     /// What models found wrong.
     pub violations: Violations,
+    /// Where something can go wrong, and what will.
+    pub points: Points,
 }
 
 impl Fabric {
@@ -127,6 +130,7 @@ impl Fabric {
             smmu,
             trace: Trace::default(),
             violations: Violations::default(),
+            points: Points::default(),
         }
     }
 
@@ -137,12 +141,33 @@ impl Fabric {
     }
 
     /// Moves time on to the next event that is due by `until`, and takes it; with
-    /// none left, moves time on to `until`.
+    /// none left, moves time on to `until`. Edges that come late are seen to here,
+    /// so interrupts may wait afterwards although there was no event.
     pub fn next_due(&mut self, until: Time) -> Option<Event> {
-        let event = self.events.pop_due(until);
-        let to = event.map_or(until, |event| event.at);
-        self.now = self.now.max(to);
-        event
+        loop {
+            let event = self.events.pop_due(until);
+            let to = event.map_or(until, |event| event.at);
+            self.now = self.now.max(to);
+            match event {
+                Some(Event { device: interrupts::LATE_EDGES, token, .. }) => {
+                    let line = IntId(token as u16);
+                    self.trace.record(self.now, Record::Raise { line });
+                    self.interrupts.raise(line);
+                }
+                event => return event,
+            }
+        }
+    }
+
+    /// Someone comes to a point where something can go wrong. What it has to
+    /// make go wrong, if anything.
+    pub fn reach(&mut self, site: Site, detail: u32) -> Option<Fault> {
+        self.reach_at(self.now, site, detail)
+    }
+
+    /// The same of a core, whose clock may be ahead.
+    pub fn reach_at(&mut self, now: Time, site: Site, detail: u32) -> Option<Fault> {
+        self.points.reach(now.max(self.now), site, detail, &mut self.events)
     }
 
     /// Lets time pass for something that takes time but wakes nobody, like one
@@ -166,7 +191,7 @@ impl Fabric {
     /// Raises an interrupt line.
     pub fn raise(&mut self, line: IntId) {
         self.trace.record(self.now, Record::Raise { line });
-        self.interrupts.raise(line);
+        self.interrupts.edge(self.now, line, &mut self.points, &mut self.events);
     }
 
     /// A core reads RAM.
@@ -246,8 +271,8 @@ impl Fabric {
 
     /// A core writes into the GICv2m frame.
     pub fn frame_write(&mut self, offset: u64, width: Width, value: u32) {
-        if self.interrupts.frame_write(offset, width, value) {
-            self.trace.record(self.now, Record::Raise { line: IntId((value & 0x3FF) as u16) });
+        if let Some(line) = Interrupts::spi_written(offset, width, value) {
+            self.raise(line);
         }
     }
 
@@ -272,9 +297,9 @@ impl Fabric {
         while done < into.len() {
             let at = bus.plus(done as u64);
             let step = piece(at, into.len() - done);
-            let passed = self
-                .translate(stream, at, step, false)
-                .is_some_and(|phys| self.reach(stream, at, phys, &mut into[done..done + step]));
+            let passed = self.translate(stream, at, step, false).is_some_and(|phys| {
+                self.device_reads(stream, at, phys, &mut into[done..done + step])
+            });
             if !passed {
                 into[done..].fill(0);
                 return Err(self.blocked(stream, false, bus, into.len(), at));
@@ -346,7 +371,7 @@ impl Fabric {
         self.with_smmu(|smmu, bus| smmu.translate(bus, stream, at, len, write))
     }
 
-    fn reach(&mut self, stream: StreamId, at: Bus, phys: Phys, into: &mut [u8]) -> bool {
+    fn device_reads(&mut self, stream: StreamId, at: Bus, phys: Phys, into: &mut [u8]) -> bool {
         if !self.check_device(stream, at, phys) {
             return false;
         }
@@ -421,6 +446,8 @@ impl Fabric {
             interrupts: &mut self.interrupts,
             trace: &mut self.trace,
             violations: &mut self.violations,
+            points: &mut self.points,
+            events: &mut self.events,
         };
         f(&mut self.smmu, &mut surroundings)
     }

@@ -15,9 +15,9 @@
 //! RAM starts out as garbage: whoever wants zeros writes them.
 
 use crate::interrupts::{CORES, Core};
-use crate::rng::Rng;
 use crate::{StreamId, Time};
 use addr::{PAGE, Phys};
+use rng::Rng;
 use std::collections::VecDeque;
 
 /// Stores that a core's buffer holds before the oldest has to go.

@@ -325,6 +325,9 @@ impl Encoder<'_> {
     }
 }
 
+/// Is told of each record as it comes.
+pub type Listener = Box<dyn FnMut(Time, &Record)>;
+
 /// The trace of a run.
 pub struct Trace {
     hash: Xxh3,
@@ -332,6 +335,7 @@ pub struct Trace {
     len: usize,
     records: u64,
     sink: Option<Box<dyn Write>>,
+    listener: Option<Listener>,
     failed: Option<io::Error>,
 }
 
@@ -349,6 +353,7 @@ impl Default for Trace {
             len: 0,
             records: 0,
             sink: None,
+            listener: None,
             failed: None,
         }
     }
@@ -358,6 +363,11 @@ impl Trace {
     /// Writes a line of text for each record from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Write>) {
         self.sink = Some(sink);
+    }
+
+    /// Tells `listener` of each record from now on.
+    pub fn set_listener(&mut self, listener: Listener) {
+        self.listener = Some(listener);
     }
 
     /// Notes `record` at `now`.
@@ -370,6 +380,9 @@ impl Trace {
         record.encode(&mut out);
         self.len = out.len;
         self.records += 1;
+        if let Some(listener) = &mut self.listener {
+            listener(now, &record);
+        }
         if let Some(sink) = &mut self.sink
             && let Err(error) = writeln!(sink, "{:>12} {record}", now.0)
         {

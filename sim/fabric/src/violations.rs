@@ -276,6 +276,38 @@ violations! {
         /// Microseconds that were waited.
         waited_us: u32,
     }
+    /// A port was told to suspend while an endpoint of its device was running:
+    /// it is to be stopped first (xHCI 4.15.1).
+    SuspendedWhileRunning {
+        /// Which controller.
+        controller: u8,
+        /// Slot.
+        slot: u8,
+        /// Device context index.
+        dci: u8,
+    }
+    /// A doorbell was rung for a device whose port is suspended, or on its way
+    /// there or back.
+    TransferToSuspended {
+        /// Which controller.
+        controller: u8,
+        /// Root hub port.
+        port: u8,
+        /// Slot.
+        slot: u8,
+        /// Device context index.
+        target: u8,
+    }
+    /// A port link state was written that does not follow from where the link is
+    /// (xHCI 4.15, 5.4.8).
+    BadLinkState {
+        /// Which controller.
+        controller: u8,
+        /// Root hub port.
+        port: u8,
+        /// PLS as it was written.
+        wanted: u8,
+    }
     /// A doorbell was rung for a slot or endpoint that is not there.
     BadDoorbell {
         /// Which controller.
@@ -333,8 +365,12 @@ pub enum UsbWait {
     ResetRecovery,
     /// 2 ms after SET_ADDRESS (9.2.6.3).
     SetAddress,
+    /// 10 ms of suspend before it ends (7.1.7.6; EHCI 2.3.9).
+    Suspended,
     /// 20 ms of resume signalling (7.1.7.7).
     Resume,
+    /// 10 ms after the resume (7.1.7.7).
+    ResumeRecovery,
 }
 
 impl Violation {

@@ -27,6 +27,33 @@ pub struct By {
     pub now: Time,
 }
 
+/// What is done at a point.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A system call: its number, and its first argument.
+    Call(u32, u32),
+    /// A register access.
+    Register,
+    /// An access to DMA memory, or of the DSP's program to its own.
+    Memory,
+    /// A barrier.
+    Barrier,
+    /// A call of the DSP's program to its monitor: its number.
+    Monitor(u32),
+}
+
+/// What becomes of who reaches a point.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    #[default]
+    GoesOn,
+    /// It goes on after the world did: something is due now that was not.
+    Waits,
+    /// The task dies, before its act has an effect.
+    Dies,
+}
+
 /// Nothing answers at an address, or not that way: a fault of who accessed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct BusError;
@@ -99,6 +126,20 @@ pub trait Board: 'static {
 
     /// A barrier of the core.
     fn barrier(&mut self, by: By, kind: Barrier);
+
+    /// A point is reached; its act has had no effect yet. The supervisor goes on
+    /// whatever the answer is.
+    fn reached(&mut self, by: By, act: Act) -> Fate {
+        let _ = (by, act);
+        Fate::GoesOn
+    }
+
+    /// Whether there is nothing left of what a task is about to take, although
+    /// there is. `what` is as in [`seam::Machine::spent`].
+    fn spent(&mut self, by: By, what: u32) -> bool {
+        let _ = (by, what);
+        false
+    }
 
     /// A task says that `count` pages of its DMA memory come into use. A board
     /// that does not know whose pages are whose does nothing.

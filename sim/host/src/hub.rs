@@ -16,7 +16,7 @@ use kern::arch::{SavedRegisters, SavedState};
 use kern::{Kernel, KernelPanic, TaskIndex};
 use seam::Registers;
 
-use crate::board::{Board, BusError, By, Core, Core1Death};
+use crate::board::{Act, Board, BusError, By, Core, Core1Death, Fate};
 use crate::engine::Outcome;
 use crate::image::{Access, Image};
 use crate::places;
@@ -225,7 +225,7 @@ impl<B: Board> Hub<B> {
 
     /// Reaches a point: time passes, what is due happens, and the coroutine
     /// goes on when nothing else has to come first.
-    pub(crate) fn point(&self, cost: u64) {
+    pub(crate) fn point(&self, cost: u64, act: Act) {
         let running = self.running.get();
         let jitter = self.board.borrow_mut().random() % (self.image.costs.jitter + 1);
         let clock = match running {
@@ -236,6 +236,21 @@ impl<B: Board> Hub<B> {
         self.count(running);
         while clock.get() >= self.horizon.get() {
             self.suspend();
+        }
+        let by = self.by();
+        let fate = self.board.borrow_mut().reached(by, act);
+        match (fate, running) {
+            (Fate::Dies, Running::Task(task)) if task != TaskIndex::SUPERVISOR => {
+                self.kill_task(task);
+                self.wait_for_turn(task);
+            }
+            (Fate::GoesOn, _) => {}
+            _ => {
+                self.settle();
+                while clock.get() >= self.horizon.get() {
+                    self.suspend();
+                }
+            }
         }
     }
 
@@ -369,9 +384,9 @@ impl<B: Board> Hub<B> {
 
     /// A system call of `task`, up to its return.
     pub(crate) fn kernel_call(&self, task: TaskIndex, registers: &mut Registers) {
-        self.point(self.image.costs.syscall);
         let save = SavedState::from_registers(*registers);
         let number = save.number();
+        self.point(self.image.costs.syscall, Act::Call(number, save.argument(0) as u32));
         {
             let mut stats = self.stats.borrow_mut();
             stats.syscalls += 1;

@@ -45,7 +45,7 @@ mod stats;
 mod time;
 
 pub use bare::{Bare, Monitor, Registers};
-pub use board::{Board, BusError, By, Core, Core1Death, Core1Order, MonitorAnswer};
+pub use board::{Act, Board, BusError, By, Core, Core1Death, Core1Order, Fate, MonitorAnswer};
 pub use engine::{Host, Outcome};
 pub use hub::Instance;
 pub use image::{Access, Costs, Entry, Image, Limits, Span, Task};

@@ -10,7 +10,7 @@ use abi::FaultInfo;
 use addr::{PAGE, Peer, Phys};
 use seam::{Barrier, Machine, MonitorCall, Registers, Width};
 
-use crate::board::{Board, By, Core1Death, MonitorAnswer};
+use crate::board::{Act, Board, By, Core1Death, MonitorAnswer};
 use crate::hub::{Core1State, Hub, Instance, Running};
 use crate::image::Access;
 use crate::panic::{Inside, unwinding};
@@ -48,7 +48,7 @@ impl<B: Board> Machine for Hub<B> {
         }
         let _inside = Inside::enter();
         self.check_access(address, width as usize, |access| access == Access::Device);
-        self.point(self.image.costs.mmio);
+        self.point(self.image.costs.mmio, Act::Register);
         self.access(address, |board, by| board.mmio_read(by, Phys(address), width))
     }
 
@@ -58,7 +58,7 @@ impl<B: Board> Machine for Hub<B> {
         }
         let _inside = Inside::enter();
         self.check_access(address, width as usize, |access| access == Access::Device);
-        self.point(self.image.costs.mmio);
+        self.point(self.image.costs.mmio, Act::Register);
         self.access(address, |board, by| board.mmio_write(by, Phys(address), width, value));
     }
 
@@ -68,7 +68,7 @@ impl<B: Board> Machine for Hub<B> {
         }
         let _inside = Inside::enter();
         self.check_access(address, into.len(), |access| access != Access::Device);
-        self.point(self.dma_cost(into.len()));
+        self.point(self.dma_cost(into.len()), Act::Memory);
         self.access(address, |board, by| board.dma_read(by, Phys(address), into));
     }
 
@@ -78,7 +78,7 @@ impl<B: Board> Machine for Hub<B> {
         }
         let _inside = Inside::enter();
         self.check_access(address, from.len(), |access| access == Access::Dma);
-        self.point(self.dma_cost(from.len()));
+        self.point(self.dma_cost(from.len()), Act::Memory);
         self.access(address, |board, by| board.dma_write(by, Phys(address), from));
     }
 
@@ -87,7 +87,7 @@ impl<B: Board> Machine for Hub<B> {
             return;
         }
         let _inside = Inside::enter();
-        self.point(self.image.costs.barrier);
+        self.point(self.image.costs.barrier, Act::Barrier);
         let by = self.by();
         self.board.borrow_mut().barrier(by, kind);
         self.settle();
@@ -101,6 +101,24 @@ impl<B: Board> Machine for Hub<B> {
         self.page_use(first, count, B::take_back);
     }
 
+    fn now(&self) -> u64 {
+        self.by().now.0
+    }
+
+    fn spent(&self, what: u32) -> bool {
+        if unwinding() {
+            return false;
+        }
+        let _inside = Inside::enter();
+        match self.running.get() {
+            Running::Task(_) => {
+                let by = self.by();
+                self.board.borrow_mut().spent(by, what)
+            }
+            Running::Core1 => false,
+        }
+    }
+
     fn monitor(&self, call: MonitorCall) -> [u32; 4] {
         if unwinding() {
             return [0; 4];
@@ -110,7 +128,7 @@ impl<B: Board> Machine for Hub<B> {
             self.refuse(FaultInfo::IllegalInstruction, Core1Death::Illegal);
         }
         loop {
-            self.point(self.image.costs.monitor);
+            self.point(self.image.costs.monitor, Act::Monitor(call[0]));
             let by = self.by();
             let answer = self.board.borrow_mut().monitor(by, call);
             match answer {
@@ -136,7 +154,7 @@ impl<B: Board> Machine for Hub<B> {
         }
         let _inside = Inside::enter();
         self.check_core1();
-        self.point(self.dma_cost(into.len()));
+        self.point(self.dma_cost(into.len()), Act::Memory);
         self.access(address, |board, by| board.peer_read(by, Peer(address), into));
     }
 
@@ -146,7 +164,7 @@ impl<B: Board> Machine for Hub<B> {
         }
         let _inside = Inside::enter();
         self.check_core1();
-        self.point(self.dma_cost(from.len()));
+        self.point(self.dma_cost(from.len()), Act::Memory);
         self.access(address, |board, by| board.peer_write(by, Peer(address), from));
     }
 

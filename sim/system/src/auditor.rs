@@ -4,7 +4,7 @@
 //! its bell, and is no part of the image that a board runs. What the servers
 //! say of themselves is compared with what the models see.
 
-use crate::report::Leaks;
+use judge::report::Leaks;
 use offload_broker_api::OffloadBroker;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

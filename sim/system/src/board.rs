@@ -9,16 +9,22 @@
 
 use crate::monitor::{Controllers, Monitor, Places};
 use crate::words;
+use abi::{Sysnum, TaskId};
 use addr::{PAGE, Peer, Phys};
-use fabric::{Core, Device, DeviceId, Fabric, IntId, Layout, Owner, Record, StreamId, Time, Width};
-use host::{Barrier, BusError, By, Core1Death, Core1Order, Irq, MonitorAnswer, MonitorCall};
+use fabric::{
+    Core, Device, DeviceId, Fabric, Fault, IntId, Layout, Owner, Record, Site, StreamId, Time,
+    Width,
+};
+use host::{
+    Act, Barrier, BusError, By, Core1Death, Core1Order, Fate, Irq, MonitorAnswer, MonitorCall,
+};
 use usb_model::UsbDevice;
 use xhc::{PciAddress, Personality, RootPort, Xhc};
 
 /// Controller `n` is the device after that many.
 const FIRST_CONTROLLER: u8 = 1;
-/// Events of the script.
-const SCRIPT: DeviceId = DeviceId(u8::MAX);
+/// Whom a fault wakes that is the script's to see to ([`fabric::Fault::Wake`]).
+pub const SCRIPT: DeviceId = DeviceId(u8::MAX);
 /// Functions are on bus 0, controllers from this device on.
 const FIRST_SLOT: u8 = 2;
 /// Bytes of an ECAM window of 16 buses.
@@ -173,7 +179,7 @@ pub trait Script: 'static {
     fn power_on(&mut self, parts: &mut Parts);
 
     /// Something that the script scheduled is due.
-    fn wake(&mut self, parts: &mut Parts, token: u32);
+    fn wake(&mut self, parts: &mut Parts, monitor: &mut Monitor, token: u32);
 }
 
 /// What the application core did so far.
@@ -286,6 +292,28 @@ const fn core(by: By) -> Core {
     }
 }
 
+/// Where something can go wrong with `act`, and what is known of it besides.
+fn site(by: By, act: Act) -> (Site, u32) {
+    let Some(task) = by.task else {
+        return match act {
+            Act::Monitor(number) => (Site::Monitor, number),
+            _ => (Site::Peer, 0),
+        };
+    };
+    let task = task.0;
+    match act {
+        Act::Call(number, first) => match Sysnum::try_from(number) {
+            Ok(Sysnum::Send) => (Site::Send(task), TaskId((first >> 16) as u16).index() as u32),
+            Ok(Sysnum::Reply | Sysnum::ReplyRecv) => (Site::Reply(task), 0),
+            _ => (Site::Call(task), number),
+        },
+        Act::Register => (Site::Register(task), 0),
+        Act::Memory => (Site::Memory(task), 0),
+        Act::Barrier => (Site::Barrier(task), 0),
+        Act::Monitor(number) => (Site::Monitor, number),
+    }
+}
+
 const fn line(irq: Irq) -> IntId {
     IntId(irq.0 as u16)
 }
@@ -321,6 +349,23 @@ impl<S: Script> host::Board for Board<S> {
         if kind == Barrier::Publish {
             self.parts.fabric.barrier(core(by));
         }
+    }
+
+    fn reached(&mut self, by: By, act: Act) -> Fate {
+        let fabric = &mut self.parts.fabric;
+        let due = fabric.events.next_at();
+        let (site, detail) = site(by, act);
+        match fabric.reach_at(words::time(by.now), site, detail) {
+            Some(Fault::Kill) => Fate::Dies,
+            _ if fabric.events.next_at() < due => Fate::Waits,
+            _ => Fate::GoesOn,
+        }
+    }
+
+    fn spent(&mut self, by: By, what: u32) -> bool {
+        let task = by.task.map_or(0, |task| task.0);
+        let fault = self.parts.fabric.reach_at(words::time(by.now), Site::Allocation(task), what);
+        fault == Some(Fault::Refuse)
     }
 
     fn hand_out(&mut self, by: By, first: Phys, count: u32) {
@@ -380,7 +425,7 @@ impl<S: Script> host::Board for Board<S> {
             if event.device == self.monitor_device {
                 self.monitor.wake(&mut self.parts, event);
             } else if event.device == SCRIPT {
-                self.script.wake(&mut self.parts, event.token);
+                self.script.wake(&mut self.parts, &mut self.monitor, event.token);
             } else {
                 let n = usize::from(event.device.0 - FIRST_CONTROLLER);
                 self.parts.controllers[n].wake(&mut self.parts.fabric, event.token);
@@ -388,6 +433,8 @@ impl<S: Script> host::Board for Board<S> {
             }
             self.settle();
         }
+        // An edge of the fabric's own is no device's event.
+        self.settle();
     }
 
     fn wants_attention(&mut self) -> bool {
@@ -432,6 +479,9 @@ impl<S: Script> host::Board for Board<S> {
             host::Record::Interrupt { .. } | host::Record::Tick => self.activity.wakeups += 1,
             _ => {}
         }
+        if let host::Record::Tick = record {
+            self.parts.fabric.reach_at(words::time(now), Site::Tick, 0);
+        }
         self.parts.fabric.trace.record(words::time(now), words::record(record));
     }
 }
@@ -439,7 +489,7 @@ impl<S: Script> host::Board for Board<S> {
 #[cfg(test)]
 mod tests {
     use super::{Board, Map, Parts, Script, place};
-    use crate::monitor::{Controller, Places, Span};
+    use crate::monitor::{Controller, Monitor, Places, Span};
     use addr::Phys;
     use dsp_abi::bell;
     use fabric::{DeviceId, IntId, Layout, Time, Width};
@@ -460,7 +510,7 @@ mod tests {
             parts.schedule(Time::ms(4), 8);
         }
 
-        fn wake(&mut self, parts: &mut Parts, token: u32) {
+        fn wake(&mut self, parts: &mut Parts, _: &mut Monitor, token: u32) {
             self.0.push((parts.fabric.now(), token));
             parts.fabric.raise(IntId(bell::PLAYER));
         }
@@ -479,6 +529,7 @@ mod tests {
                 rings: Span { base: page(11), bytes: 4096 },
             },
             media: Span { base: page(10), bytes: 4096 },
+            recording: Span { base: page(10), bytes: 0 },
             device: DeviceId(0),
         };
         let map = Map { msi_frame: FRAME, smmu: (Phys(0x0905_0000), 0x2_0000), ecam: ECAM };

@@ -1,7 +1,5 @@
 //! `app.toml` as the simulator runs it: each task's crate with the values that
 //! a board's build would generate for it, and the auditor on top.
-//!
-//! The idle task is left out: when no task can run, the simulated core sleeps.
 
 use crate::auditor::{self, Findings};
 use crate::monitor::Places;
@@ -37,10 +35,7 @@ impl Description {
     /// What is wrong with it, in words.
     pub fn load(path: &Path) -> Result<&'static Self, String> {
         let app = App::load(path).map_err(|refusals| refusals.to_string())?;
-        let strange = app
-            .tasks
-            .iter()
-            .find(|task| task.name != "idle" && !KNOWN.contains(&task.krate.as_str()));
+        let strange = app.tasks.iter().find(|task| !KNOWN.contains(&task.krate.as_str()));
         if let Some(task) = strange {
             return Err(format!(
                 "{}: task {} is made of crate {}, which the simulator cannot start; it knows {}",
@@ -61,30 +56,18 @@ impl Description {
         };
         let set =
             |&index: &TaskIndex| app.neighbours(index).iter().fold(0, |set, n| set | 1 << n.0);
-        // Only pools for DMA are ever mapped: tables, gate, mailbox and media
-        // must stay out of every controller's and the peer's reach.
-        let mappable = app.pools.iter().filter(|pool| pool.name.starts_with("dma_"));
-        let pools = mappable.filter_map(|pool| match pool.owner {
-            Owner::Task(owner) => Some(iommu::PoolSpec {
-                id: pool.id.0,
-                base: pool.base,
-                pages: pool.pages as u16,
-                owner: owner.0,
-            }),
-            Owner::Monitor => None,
+        let pools = app.dma_pools().map(|(pool, owner)| iommu::PoolSpec {
+            id: pool.id.0,
+            base: pool.base,
+            pages: pool.pages as u16,
+            owner: owner.0,
         });
         let pools: Vec<iommu::PoolSpec> = pools.collect();
-        let mut controllers: Vec<(i64, iommu::ControllerSpec)> = app
-            .indexed()
-            .filter(|(_, task)| task.krate == "xhci")
-            .map(|(index, task)| {
-                let stream = number(task, "stream") as u16;
-                (number(task, "controller"), iommu::ControllerSpec { stream, driver: index.0 })
-            })
-            .collect();
-        controllers.sort_by_key(|(number, _)| *number);
-        let controllers: Vec<iommu::ControllerSpec> =
-            controllers.into_iter().map(|(_, controller)| controller).collect();
+        let controllers = app.controllers().into_iter().map(|controller| iommu::ControllerSpec {
+            stream: controller.stream,
+            driver: controller.driver.0,
+        });
+        let controllers: Vec<iommu::ControllerSpec> = controllers.collect();
         Self {
             neighbours: tasks.iter().map(neighbours).collect(),
             neighbour_sets: tasks.iter().map(set).collect::<Vec<u32>>().leak(),
@@ -130,6 +113,7 @@ impl Description {
                 rings: span(self.pool("dma_ring")),
             },
             media: span(self.pool("media")),
+            recording: span(self.pool("recording")),
             device: DeviceId(0),
         }
     }
@@ -146,13 +130,11 @@ impl Description {
     /// The pools that controllers can be given pages of, and the stream of the
     /// only one that can, if there is such a one: the driver's own.
     pub fn dma_pools(&self) -> impl Iterator<Item = (&app::Pool, Option<StreamId>)> {
-        let stream = |owner: Owner| {
-            let Owner::Task(owner) = owner else { return None };
+        let stream = |owner: TaskIndex| {
             let mut controllers = self.iommu_controllers.iter();
             controllers.find(|spec| spec.driver == owner.0).map(|spec| StreamId(spec.stream))
         };
-        let dma = self.app.pools.iter().filter(|pool| pool.name.starts_with("dma_"));
-        dma.map(move |pool| (pool, stream(pool.owner)))
+        self.app.dma_pools().map(move |(pool, owner)| (pool, stream(owner)))
     }
 
     /// Bytes of PCM that the media pool holds.
@@ -176,12 +158,8 @@ impl Description {
     /// writes to `findings`.
     #[must_use]
     pub fn image(&'static self, findings: &Findings) -> Image {
-        let mut tasks: Vec<Task> = self
-            .app
-            .indexed()
-            .filter(|(_, task)| task.name != "idle")
-            .map(|(index, task)| self.task(index, task))
-            .collect();
+        let mut tasks: Vec<Task> =
+            self.app.indexed().map(|(index, task)| self.task(index, task)).collect();
         let findings = Findings::clone(findings);
         let mut auditor = Task::new(auditor::NAME, move || auditor::main(&findings))
             .irq(Irq(u32::from(auditor::BELL)), auditor::BELL_BIT)
@@ -298,6 +276,8 @@ impl Description {
                     neighbours,
                     peer_changed: bit("peer_changed"),
                     xhci: bit("xhci"),
+                    power: self.app.index("power").map(|index| index.0),
+                    autosuspend_ms: number(task, "autosuspend-ms") as u32,
                 };
                 Task::new(&task.name, move || usb_core::main(&config))
             }

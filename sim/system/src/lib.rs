@@ -2,17 +2,14 @@
 //!
 //! The models (`sim/fabric`, `sim/xhc`, `sim/usb`) are put around the real
 //! kernel core and the real tasks (`sim/host`), a headset is plugged in, a
-//! sound is loaded, and a judge compares what came out with it.
+//! sound is loaded, and `judge` compares what came out with it.
 
 pub mod auditor;
 pub mod board;
 pub mod image;
-pub mod judge;
 pub mod monitor;
 pub mod offer;
 pub mod piece;
-pub mod report;
 pub mod run;
 pub mod scene;
-pub mod sound;
 pub mod words;

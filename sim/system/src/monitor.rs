@@ -34,6 +34,8 @@ pub struct Places {
     pub monitor: monitor::Places,
     /// The media pool.
     pub media: Span,
+    /// The recording pool.
+    pub recording: Span,
     /// The monitor's own number for events.
     pub device: DeviceId,
 }
@@ -85,7 +87,7 @@ impl Monitor {
             inner: monitor::Monitor::new(places.monitor),
             core: DspCore {
                 device: places.device,
-                space: Space::new(places.monitor.windows, places.media),
+                space: Space::new(places.monitor.windows, places.media, places.recording),
                 orders: VecDeque::new(),
                 alarm: Time::NEVER,
                 scheduled: Time::NEVER,

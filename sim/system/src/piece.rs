@@ -3,7 +3,7 @@
 //! Four bars of a round arpeggio, a bell-like voice over a bass, synthesised
 //! here so that the project ships no recording. Stereo, 16 bits.
 
-use crate::sound::Sound;
+use judge::sound::Sound;
 use std::f64::consts::TAU;
 
 /// Semitones above A3 of the arpeggio, one bar a row: vi, IV, I, V of C major.

@@ -3,14 +3,14 @@
 use crate::auditor::{self, Audit};
 use crate::board::Board;
 use crate::image::Description;
-use crate::judge::{self, Heard, Packet};
-use crate::report::{Asked, Leaks, Report};
 use crate::scene::{Beginning, Deed, Outside, Port, Scene};
-use crate::sound::Sound;
 use dsp_abi::bell;
 use dsp_abi::media::{Answer, Path as MediaPath, PlayerState};
 use fabric::{IntId, Rng, Time};
 use host::Host;
+use judge::report::{Asked, Excused, Leaks, Report};
+use judge::sound::Sound;
+use judge::{Heard, Packet};
 use std::io::Write;
 use std::time::Instant;
 use usb_model::headset::{Model, headset};
@@ -93,6 +93,15 @@ pub struct Setup<'a> {
     pub trace: Option<Box<dyn Write>>,
     /// Told how many packets went out, now and then.
     pub progress: Option<&'a mut dyn FnMut(u64)>,
+}
+
+impl Setup<'_> {
+    /// Whether the application core has work to do while the stream plays: on
+    /// the host path it works for every packet.
+    fn may_wake(&self) -> bool {
+        let meddled = self.fault.as_ref().is_some_and(|(fault, _)| *fault == Fault::VolumeChange);
+        self.path == Path::Player || meddled
+    }
 }
 
 /// What a run came to, with what was heard.
@@ -320,7 +329,7 @@ fn conclude(
         crowded: 0,
         underruns,
         app_core_wakeups_while_streaming: at_last.wakeups - at_first.wakeups,
-        app_core_syscalls_while_streaming: at_last.syscalls - at_first.syscalls,
+        app_core_syscalls_while_streaming: Some(at_last.syscalls - at_first.syscalls),
         app_core_timer_while_streaming: end.timers_at.iter().any(|&at| at < packets),
         iommu_faults: fabric.smmu.faults(),
         model_violations: fabric.violations.total(),
@@ -334,15 +343,17 @@ fn conclude(
         realtime_factor: sound.seconds() / wall,
         first_packet_ms: log.packets().first().map_or(0.0, |packet| packet.at.0 as f64 / 8.0),
         virtual_ms: virtual_ns as f64 / 1e6,
-        seed: setup.seed,
+        seed: Some(setup.seed),
         trace_hash: format!("{trace_hash:016x}"),
+        excused: Excused { wake_ups: setup.may_wake(), pace: false },
     };
     report.take_verdict(&verdict);
     Finished { report, written, heard: played }
 }
 
 /// A refusal in the words of the interface that it comes from.
-fn explain(server: &str, code: u32) -> String {
+#[must_use]
+pub fn explain(server: &str, code: u32) -> String {
     let name = match server {
         "usb_audio" => usb_audio_api::UsbAudioError::try_from(code).map(|e| format!("{e:?}")).ok(),
         "offload_broker" if code >= player::ROUTE_ENDED => {

@@ -7,15 +7,16 @@
 //! one sound with it; tests tell longer stories.
 
 use crate::auditor::{self, Audit, Desk, Findings};
-use crate::board::{Board, Map, Parts, Script};
+use crate::board::{Board, Map, Parts, SCRIPT, Script};
 use crate::image::Description;
-use crate::judge::{self, Heard, Packet, Verdict};
-use crate::sound::Sound;
+use crate::monitor::Monitor;
 use addr::{PAGE, Phys};
 use dsp_abi::bell;
 use dsp_abi::media::{ANSWER_PAGE, Answer, Command, MAGIC, PCM, Path, PlayerState, VERSION};
-use fabric::{IntId, Layout, Owner, Time};
+use fabric::{Fault, IntId, Layout, Owner, Point, Time};
 use host::{Host, Outcome};
+use judge::sound::Sound;
+use judge::{Heard, Packet, Verdict};
 use std::cell::Cell;
 use std::rc::Rc;
 use usb_model::UsbDevice;
@@ -38,8 +39,14 @@ pub enum Deed {
     Plug(Port, Box<dyn UsbDevice>),
     /// What is plugged in there is pulled.
     Unplug(Port),
+    /// What is plugged in there is pulled, and this is plugged in after a while.
+    Replug(Port, Box<dyn UsbDevice>, Time),
     /// An interrupt line is raised.
     Ring(u16),
+    /// The DSP's program ends where it is; its monitor starts it anew.
+    KillProgram,
+    /// The DSP's program is not run for this long.
+    StarveProgram(Time),
 }
 
 /// Does the deeds at their times.
@@ -67,14 +74,27 @@ impl Script for Outside {
         }
     }
 
-    fn wake(&mut self, parts: &mut Parts, token: u32) {
+    fn wake(&mut self, parts: &mut Parts, monitor: &mut Monitor, token: u32) {
         let deed = self.deeds[token as usize].take().expect("a deed is done once");
         match deed {
+            // There is no room for a second plug in a socket.
+            Deed::Plug(Port { controller, port }, _)
+                if parts.controllers[controller].device(port).is_some() => {}
             Deed::Plug(Port { controller, port }, device) => parts.plug(controller, port, device),
             Deed::Unplug(Port { controller, port }) => {
                 self.pulled.extend(parts.unplug(controller, port));
             }
+            Deed::Replug(port, device, after) => {
+                self.pulled.extend(parts.unplug(port.controller, port.port));
+                let token = self.plan(Deed::Plug(port, device));
+                parts.schedule(parts.fabric.now() + after, token);
+            }
             Deed::Ring(line) => parts.fabric.raise(IntId(line)),
+            Deed::KillProgram => monitor.kill_program(parts),
+            Deed::StarveProgram(span) => {
+                let now = parts.fabric.now();
+                monitor.starve(&mut parts.fabric, now, now + span);
+            }
         }
     }
 }
@@ -213,6 +233,14 @@ impl Scene {
         parts.schedule(at, token);
     }
 
+    /// Does something at `point`, before what is reached there has an effect.
+    pub fn at_point(&mut self, point: Point, deed: Deed) {
+        let mut board = self.machine.board_mut();
+        let Board { parts, script, .. } = &mut *board;
+        let token = script.plan(deed);
+        parts.fabric.points.plan(point, Fault::Wake { device: SCRIPT, token });
+    }
+
     /// Plugs a headset of that model in, now.
     pub fn plug(&mut self, port: Port, model: usb_model::headset::Model, seed: u64) {
         self.after(Time::ZERO, Deed::Plug(port, headset(model, seed)));
@@ -259,6 +287,21 @@ impl Scene {
         self.answer(sequence)
     }
 
+    /// The first bytes of the recording pool.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn recording(&self, bytes: usize) -> Vec<u8> {
+        let pool = self.description.pool("recording");
+        assert!(bytes <= (pool.pages * PAGE) as usize, "the pool is shorter");
+        let mut recorded = vec![0; bytes];
+        let board = self.machine.board();
+        let memory = &board.parts.fabric.memory;
+        memory.peek(pool.base, &mut recorded).expect("pools are RAM");
+        recorded
+    }
+
     /// Kills a task: it faults, and the supervisor learns of it.
     ///
     /// # Panics
@@ -270,17 +313,12 @@ impl Scene {
 
     /// Ends the DSP's program where it is; its monitor starts it anew.
     pub fn kill_program(&mut self) {
-        let mut board = self.machine.board_mut();
-        let Board { monitor, parts, .. } = &mut *board;
-        monitor.kill_program(parts);
+        self.after(Time::ZERO, Deed::KillProgram);
     }
 
     /// The DSP's program is not run any more, for `span` from now on.
     pub fn starve_program(&mut self, span: Time) {
-        let mut board = self.machine.board_mut();
-        let Board { monitor, parts, .. } = &mut *board;
-        let now = parts.fabric.now();
-        monitor.starve(&mut parts.fabric, now, now + span);
+        self.after(Time::ZERO, Deed::StarveProgram(span));
     }
 
     /// Has the auditor's task do something, and waits for it: how a scenario
@@ -373,10 +411,8 @@ fn lay_out(parts: &mut Parts, description: &Description) {
         let owner = stream.map_or(Owner::AnyStream, Owner::Stream);
         parts.manage(pool.base, pool.pages, owner);
     }
-    // What cores tell one another through memory is cleared before either runs;
-    // all else starts out as garbage.
-    for name in ["mailbox", "gate", "answers"] {
-        let pool = description.pool(name);
+    // As the kernel does it on a board; all else starts out as garbage.
+    for pool in description.app().pools.iter().filter(|pool| pool.zeroed) {
         let zeros = vec![0; (pool.pages * PAGE) as usize];
         parts.fabric.memory.load(pool.base, &zeros).expect("pools are RAM");
     }
@@ -389,7 +425,8 @@ fn lay_out(parts: &mut Parts, description: &Description) {
 }
 
 /// The command that has `sound` played.
-fn command(sound: &Sound, path: Path, sequence: u32) -> Command {
+#[must_use]
+pub fn command(sound: &Sound, path: Path, sequence: u32) -> Command {
     let mut command = Command {
         magic: MAGIC,
         version: VERSION,

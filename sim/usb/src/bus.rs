@@ -4,7 +4,7 @@
 //! control transfer is driven stage by stage and packet by packet, because
 //! where it stops is part of what a controller has to report.
 
-use crate::Heard;
+use crate::{Heard, Spoken};
 use fabric::Time;
 
 /// Signalling speed of a device; the numbers are xHCI's default speed ids
@@ -192,6 +192,10 @@ pub trait UsbDevice {
     /// The host resumed the bus.
     fn resume(&mut self, now: Time);
 
+    /// Whether it may wake the host: it is suspended, can signal resume, and was
+    /// told that it may (USB 2.0, 9.4.5, 7.1.7.7).
+    fn may_wake(&self) -> bool;
+
     /// The device lost its wire, and with it its power.
     fn detach(&mut self, now: Time);
 
@@ -224,6 +228,11 @@ pub trait UsbDevice {
 
     /// What it heard, when it is something that hears.
     fn heard(&self) -> Option<&Heard>;
+
+    /// What it said, when it is something that speaks.
+    fn spoken(&self) -> Option<&Spoken> {
+        None
+    }
 }
 
 #[cfg(test)]

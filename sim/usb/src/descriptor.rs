@@ -17,6 +17,9 @@ pub(crate) mod kind {
     pub(crate) const CS_INTERFACE: u8 = 0x24;
 }
 
+/// bmAttributes of a configuration: remote wake (USB 2.0, table 9-10).
+const REMOTE_WAKE: u8 = 1 << 5;
+
 /// An endpoint of one alternate setting.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct EndpointInfo {
@@ -59,6 +62,11 @@ impl Descriptors {
     #[must_use]
     pub fn configuration_value(&self) -> u8 {
         self.configuration[5]
+    }
+
+    /// Whether it can wake its host.
+    pub(crate) fn wakes(&self) -> bool {
+        self.configuration[7] & REMOTE_WAKE != 0
     }
 
     /// All alternate settings, as interface and alternate.
@@ -140,6 +148,13 @@ impl Builder {
     #[must_use]
     pub fn new(interfaces: u8, milliamps: u8) -> Self {
         Self { bytes: vec![9, 2, 0, 0, interfaces, 1, 0, 0x80, milliamps / 2], control: None }
+    }
+
+    /// The device can wake its host (bmAttributes bit 5).
+    #[must_use]
+    pub fn wakes(mut self) -> Self {
+        self.bytes[7] |= REMOTE_WAKE;
+        self
     }
 
     /// Interface `number` in setting `alternate`, of the audio class.

@@ -10,6 +10,7 @@
 //! the feature unit is heard at once. 0 dB is unity.
 
 pub mod heard;
+pub mod microphone;
 
 mod controls;
 mod layout;
@@ -22,6 +23,7 @@ use controls::Feature;
 use fabric::{Rng, Time};
 use heard::{Format, Heard};
 use layout::{Layout, Playback};
+use microphone::{Microphone, Spoken};
 use sink::{Clock, Sink};
 
 /// Which headset.
@@ -65,18 +67,13 @@ pub struct Headset {
     model: Model,
     layout: Layout,
     output: Feature,
-    microphone: Option<Feature>,
+    microphone: Option<Microphone>,
     /// The playback setting that is selected; `None` in alternate 0.
     playing: Option<Playback>,
-    /// The microphone's interface is in its streaming setting.
-    recording: bool,
     rate: Option<u32>,
-    capture_rate: Option<u32>,
     /// Parts per million by which the own crystal is off.
     ppm: i32,
     sink: Sink,
-    /// Frames the microphone has sent, for non-integer rates.
-    captured: u64,
     /// When the last feedback value was given.
     feedback_due: Microframe,
 }
@@ -97,14 +94,11 @@ impl Headset {
         Self {
             model,
             output: Feature::output(model, layout.output_unit),
-            microphone: layout.microphone.map(|microphone| Feature::microphone(microphone.unit)),
+            microphone: layout.microphone.map(Microphone::new),
             playing: None,
-            recording: false,
             rate: None,
-            capture_rate: None,
             ppm,
             sink: Sink::new(),
-            captured: 0,
             feedback_due: Microframe(0),
             layout,
         }
@@ -143,10 +137,8 @@ impl Headset {
         {
             return Ok(RateControl::Playback(playing));
         }
-        match self.layout.microphone {
-            Some(microphone) if self.recording && endpoint == microphone.endpoint => {
-                Ok(RateControl::Capture)
-            }
+        match &self.microphone {
+            Some(microphone) if microphone.has(endpoint) => Ok(RateControl::Capture),
             _ => Err(Stall),
         }
     }
@@ -157,7 +149,7 @@ impl Headset {
             return Err(Stall);
         }
         std::iter::once(&mut self.output)
-            .chain(self.microphone.as_mut())
+            .chain(self.microphone.as_mut().map(Microphone::feature))
             .find(|feature| feature.unit() == unit)
             .ok_or(Stall)
     }
@@ -189,21 +181,20 @@ impl Function for Headset {
         self.sink.close(now, self.output.gain());
         self.output.power_on();
         if let Some(microphone) = &mut self.microphone {
-            microphone.power_on();
+            microphone.unconfigure();
         }
         self.playing = None;
-        self.recording = false;
         self.rate = None;
-        self.capture_rate = None;
     }
 
     fn select(&mut self, now: Time, interface: Interface, alternate: u8) {
         if interface == layout::PLAYBACK {
             self.playing = self.layout.playback(alternate);
             self.open(now);
-        } else if self.layout.microphone.is_some_and(|microphone| microphone.interface == interface)
+        } else if let Some(microphone) = &mut self.microphone
+            && microphone.interface() == interface
         {
-            self.recording = alternate != 0;
+            microphone.select(alternate != 0);
         }
     }
 
@@ -213,7 +204,7 @@ impl Function for Headset {
             0xA2 if setup.request == request::GET_CUR => {
                 let rate = match self.endpoint_request(setup)? {
                     RateControl::Playback(_) => self.rate,
-                    RateControl::Capture => self.capture_rate,
+                    RateControl::Capture => self.microphone.as_ref().and_then(Microphone::rate),
                 };
                 into.extend_from_slice(&rate.unwrap_or(0).to_le_bytes()[..3]);
                 Ok(())
@@ -239,11 +230,11 @@ impl Function for Headset {
                         self.open(now);
                         Ok(())
                     }
-                    RateControl::Capture if layout::CAPTURE_RATES.contains(&rate) => {
-                        self.capture_rate = Some(rate);
-                        Ok(())
+                    RateControl::Capture => {
+                        let microphone = self.microphone.as_mut().ok_or(Stall)?;
+                        if microphone.set_rate(rate) { Ok(()) } else { Err(Stall) }
                     }
-                    RateControl::Playback(_) | RateControl::Capture => Err(Stall),
+                    RateControl::Playback(_) => Err(Stall),
                 }
             }
             _ => Err(Stall),
@@ -272,14 +263,7 @@ impl Function for Headset {
             into[..len].copy_from_slice(&value.to_le_bytes()[..len]);
             return Some(len);
         }
-        // The microphone hears nothing.
-        let rate = u64::from(self.capture_rate?);
-        let frame = at.frame();
-        let frames = (frame + 1) * rate / 1000 - frame * rate / 1000;
-        let len = (frames as usize * usize::from(layout::CAPTURE_BYTES)).min(into.len());
-        into[..len].fill(0);
-        self.captured += frames;
-        Some(len)
+        self.microphone.as_mut()?.packet(at, into)
     }
 
     fn interrupt_in(&mut self, _endpoint: Endpoint, _into: &mut [u8]) -> Option<usize> {
@@ -295,8 +279,16 @@ impl Function for Headset {
         self.sink.close(now, self.output.gain());
     }
 
+    fn resume(&mut self, now: Time) {
+        self.open(now);
+    }
+
     fn heard(&self) -> Option<&Heard> {
         Some(self.sink.heard())
+    }
+
+    fn spoken(&self) -> Option<&Spoken> {
+        self.microphone.as_ref().map(Microphone::spoken)
     }
 }
 

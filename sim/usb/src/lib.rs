@@ -21,6 +21,7 @@ pub use bus::{
 };
 pub use descriptor::{Builder, Descriptors, EndpointInfo};
 pub use headset::heard::Heard;
+pub use headset::microphone::{Spoken, Take};
 pub use pcap::{Direction, Pcap, Status, TransferKind};
 pub use standard::{Chapter9, Function, Stall};
 pub use wire::{IsochPacket, Wire, WireFault, WireFaultKind, WireLog};

@@ -6,11 +6,11 @@
 //! exists in the setting that is selected. What the specification leaves
 //! undefined is answered with a stall.
 
-use crate::Heard;
 use crate::bus::{
     Address, Answer, Endpoint, Interface, Microframe, Setup, Speed, UsbDevice, standard_request,
 };
 use crate::descriptor::{Descriptors, EndpointInfo};
+use crate::{Heard, Spoken};
 use fabric::Time;
 
 /// The request is refused.
@@ -59,9 +59,20 @@ pub trait Function {
     /// The bus was suspended: what plays stops.
     fn suspend(&mut self, now: Time);
 
+    /// The bus was resumed: settings and controls are what they were (9.1.1.6).
+    fn resume(&mut self, now: Time);
+
     /// What it heard.
     fn heard(&self) -> Option<&Heard>;
+
+    /// What it said.
+    fn spoken(&self) -> Option<&Spoken> {
+        None
+    }
 }
+
+/// The feature of a device that lets it wake its host (9.4, table 9-6).
+const DEVICE_REMOTE_WAKEUP: u16 = 1;
 
 /// Interfaces a model can have; the headsets have three.
 const INTERFACES: usize = 8;
@@ -87,6 +98,8 @@ pub struct Chapter9<F> {
     address: Address,
     configured: bool,
     suspended: bool,
+    /// DEVICE_REMOTE_WAKEUP.
+    may_wake: bool,
     alternates: [u8; INTERFACES],
     /// What can be selected.
     settings: Vec<(Interface, u8)>,
@@ -111,6 +124,7 @@ impl<F: Function> Chapter9<F> {
             address: Address(0),
             configured: false,
             suspended: false,
+            may_wake: false,
             alternates: [0; INTERFACES],
             settings,
             endpoints,
@@ -172,7 +186,8 @@ impl<F: Function> Chapter9<F> {
             }
             (0x80, request::GET_STATUS) if setup.value == 0 && setup.index == 0 => {
                 let self_powered = self.function.descriptors().configuration[7] >> 6 & 1;
-                self.buffer.extend_from_slice(&[self_powered, 0]);
+                let status = self_powered | u8::from(self.may_wake) << 1;
+                self.buffer.extend_from_slice(&[status, 0]);
                 Some(())
             }
             (0x81, request::GET_STATUS) if setup.value == 0 => {
@@ -213,7 +228,15 @@ impl<F: Function> Chapter9<F> {
                 self.set_configuration(now, setup.value)
             }
             (0x01, request::SET_INTERFACE, 0) => self.set_interface(now),
-            // ENDPOINT_HALT is the one feature a headset has.
+            (0x00, request::CLEAR_FEATURE | request::SET_FEATURE, 0)
+                if setup.value == DEVICE_REMOTE_WAKEUP
+                    && setup.index == 0
+                    && self.function.descriptors().wakes() =>
+            {
+                self.may_wake = setup.request == request::SET_FEATURE;
+                Ok(())
+            }
+            // ENDPOINT_HALT.
             (0x02, request::CLEAR_FEATURE | request::SET_FEATURE, 0) if setup.value == 0 => {
                 let endpoint = self.has_endpoint(setup.index).ok_or(Stall)?;
                 let bit = 1 << endpoint.index();
@@ -275,6 +298,7 @@ impl<F: Function> UsbDevice for Chapter9<F> {
         self.unconfigure(now);
         self.address = Address(0);
         self.suspended = false;
+        self.may_wake = false;
         self.stage = Stage::Idle;
     }
 
@@ -283,8 +307,14 @@ impl<F: Function> UsbDevice for Chapter9<F> {
         self.function.suspend(now);
     }
 
-    fn resume(&mut self, _now: Time) {
-        self.suspended = false;
+    fn resume(&mut self, now: Time) {
+        if std::mem::take(&mut self.suspended) {
+            self.function.resume(now);
+        }
+    }
+
+    fn may_wake(&self) -> bool {
+        self.suspended && self.may_wake
     }
 
     fn detach(&mut self, now: Time) {
@@ -393,5 +423,9 @@ impl<F: Function> UsbDevice for Chapter9<F> {
 
     fn heard(&self) -> Option<&Heard> {
         self.function.heard()
+    }
+
+    fn spoken(&self) -> Option<&Spoken> {
+        self.function.spoken()
     }
 }

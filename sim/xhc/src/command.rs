@@ -8,7 +8,7 @@ use crate::transfer::{Front, Ring, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
 use addr::Bus;
-use fabric::{Fabric, Record};
+use fabric::{Fabric, Fault, Record, Site};
 
 /// State of the command ring.
 #[derive(Debug)]
@@ -88,8 +88,13 @@ impl Xhc {
         self.verify(fabric, &ring, 1);
         self.commands.ring = ring;
         self.commands.ring.pop();
-        let (code, slot) = self.execute(fabric, trb);
-        self.complete_command(fabric, trb, code, slot);
+        match fabric.reach(Site::Command(self.number), trb.kind().into()) {
+            Some(Fault::Code(code)) => self.complete_command(fabric, trb, code, trb.slot()),
+            _ => {
+                let (code, slot) = self.execute(fabric, trb);
+                self.complete_command(fabric, trb, code as u8, slot);
+            }
+        }
         self.after_command(fabric, trb);
         if self.commands.stopping {
             self.stop_commands(fabric);
@@ -98,9 +103,9 @@ impl Xhc {
         }
     }
 
-    fn complete_command(&mut self, fabric: &mut Fabric, trb: Trb, code: Code, slot: SlotId) {
+    fn complete_command(&mut self, fabric: &mut Fabric, trb: Trb, code: u8, slot: SlotId) {
         let (controller, words) = (self.number, trb.words);
-        fabric.record(Record::Command { controller, words, code: code as u8 });
+        fabric.record(Record::Command { controller, words, code });
         let event = trb::command_completion(trb.at, code, slot);
         self.post(fabric, InterrupterId::PRIMARY, event, false);
     }
@@ -115,7 +120,7 @@ impl Xhc {
             kind::CONFIGURE_ENDPOINT => (self.configure_endpoints(fabric, trb), slot),
             kind::EVALUATE_CONTEXT => (self.evaluate_context(fabric, trb), slot),
             kind::RESET_ENDPOINT => (self.reset_endpoint(fabric, slot, trb.endpoint()), slot),
-            kind::STOP_ENDPOINT => (self.stop_endpoint(fabric, slot, trb.endpoint()), slot),
+            kind::STOP_ENDPOINT => (self.stop_endpoint(fabric, trb), slot),
             kind::SET_TR_DEQUEUE => (self.set_dequeue(fabric, trb), slot),
             kind::RESET_DEVICE => (self.reset_device(fabric, slot), slot),
             _ => {
@@ -133,7 +138,7 @@ impl Xhc {
         if abort && let Some(trb) = self.commands.current.take() {
             self.commands.turn = self.commands.turn.wrapping_add(1);
             self.commands.ring.pop();
-            self.complete_command(fabric, trb, Code::CommandAborted, trb.slot());
+            self.complete_command(fabric, trb, Code::CommandAborted as u8, trb.slot());
         }
         if self.commands.current.is_some() {
             self.commands.stopping = true;

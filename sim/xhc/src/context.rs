@@ -181,6 +181,8 @@ pub(crate) struct Endpoint {
     pub(crate) ring: Ring,
     pub(crate) control: Control,
     pub(crate) service: Service,
+    /// It was stopped last in order to suspend its device (SP of 6.4.3.8).
+    pub(crate) for_suspend: bool,
     /// Tells wakes of an earlier life from those of this one.
     pub(crate) turn: u8,
 }
@@ -199,6 +201,7 @@ impl Endpoint {
             ring: Ring::new(dequeue, context.cycle()),
             control: Control::default(),
             service: Service::new(context.interval()),
+            for_suspend: false,
             turn,
         }
     }

@@ -9,7 +9,7 @@ use crate::transfer::{Front, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
 use addr::Bus;
-use fabric::{Fabric, Time, UsbWait};
+use fabric::{Fabric, Fault, Site, Time, UsbWait};
 use usb_model::{Address, Answer, Setup, Status};
 
 /// What a stage takes: the bus is full speed, and others want it, too.
@@ -103,6 +103,12 @@ impl Xhc {
         };
         self.verify(fabric, &endpoint.ring, count);
         let Some(first) = endpoint.ring.get(0) else { return false };
+        if let Some(Fault::Code(code)) =
+            fabric.reach(Site::Control(self.number), first.kind().into())
+        {
+            self.break_off(fabric, parties, endpoint, first, code, first.length());
+            return true;
+        }
         let result = match first.kind() {
             kind::LINK => Ok(()),
             kind::NO_OP => {
@@ -125,15 +131,28 @@ impl Xhc {
                 false
             }
             Err(Broken { code, trb, residual }) => {
-                self.record_transfer(fabric, parties, &mut endpoint.control, code);
-                endpoint.control.busy = false;
-                endpoint.state =
-                    if code == Code::Trb { EndpointState::Error } else { EndpointState::Halted };
-                let event = trb::transfer_event(trb.at, residual, code, parties.slot, Dci::CONTROL);
-                self.post(fabric, trb.interrupter(), event, false);
+                self.break_off(fabric, parties, endpoint, trb, code.into(), residual);
                 true
             }
         }
+    }
+
+    /// A transfer ends in the middle, and so does the work of its endpoint.
+    fn break_off(
+        &mut self,
+        fabric: &mut Fabric,
+        parties: Parties,
+        endpoint: &mut Endpoint,
+        trb: Trb,
+        code: u8,
+        residual: u32,
+    ) {
+        self.record_transfer(fabric, parties, &mut endpoint.control, code);
+        endpoint.control.busy = false;
+        endpoint.state =
+            if code == Code::Trb as u8 { EndpointState::Error } else { EndpointState::Halted };
+        let event = trb::transfer_event(trb.at, residual, code, parties.slot, Dci::CONTROL);
+        self.post(fabric, trb.interrupter(), event, false);
     }
 
     /// Takes the TRB at the front off the ring, and reports it if it is an Event
@@ -406,7 +425,7 @@ impl Xhc {
         if code != Code::Success {
             return Err(Broken { code, trb, residual: 0 });
         }
-        self.record_transfer(fabric, parties, &mut endpoint.control, code);
+        self.record_transfer(fabric, parties, &mut endpoint.control, code.into());
         self.report(fabric, parties.slot, trb, code, 0);
         Ok(())
     }
@@ -417,13 +436,16 @@ impl Xhc {
         fabric: &mut Fabric,
         parties: Parties,
         control: &mut Control,
-        code: Code,
+        code: u8,
     ) {
+        const SUCCESS: u8 = Code::Success as u8;
+        const STALL: u8 = Code::Stall as u8;
+        const BABBLE: u8 = Code::Babble as u8;
         let Some(setup) = control.setup.take() else { return };
         let status = match code {
-            Code::Success => Status::Done,
-            Code::Stall => Status::Stall,
-            Code::Babble => Status::Babble,
+            SUCCESS => Status::Done,
+            STALL => Status::Stall,
+            BABBLE => Status::Babble,
             _ => Status::Silent,
         };
         let (now, started) = (fabric.now(), control.started);

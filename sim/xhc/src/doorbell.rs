@@ -33,6 +33,9 @@ impl Xhc {
             .filter(|_| (1..=Dci::LAST).contains(&target))
             .and_then(|state| state.endpoint(dci))
             .map(|endpoint| endpoint.kind);
+        if kind.is_some() {
+            self.check_awake(fabric, slot, target);
+        }
         match kind {
             None => self.violation(fabric, bad),
             Some(EndpointKind::Control) => self.ring_control(fabric, slot),

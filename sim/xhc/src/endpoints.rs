@@ -136,7 +136,8 @@ impl Xhc {
         }
     }
 
-    pub(crate) fn stop_endpoint(&mut self, fabric: &mut Fabric, id: SlotId, dci: Dci) -> Code {
+    pub(crate) fn stop_endpoint(&mut self, fabric: &mut Fabric, trb: Trb) -> Code {
+        let (id, dci) = (trb.slot(), trb.endpoint());
         let Some(slot) = self.slot(id) else { return Code::SlotNotEnabled };
         let (state, port) = (slot.endpoint(dci).map(|endpoint| endpoint.state), slot.port);
         match state {
@@ -160,6 +161,7 @@ impl Xhc {
         };
         endpoint.quiesce();
         endpoint.state = EndpointState::Stopped;
+        endpoint.for_suspend = trb.suspends();
         if let Some(slot) = self.slot_mut(id) {
             slot.return_endpoint(dci, endpoint);
         }

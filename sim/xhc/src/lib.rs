@@ -10,12 +10,12 @@
 //! software must not do as a [`Violation`] and then goes on as hardware would.
 //!
 //! The files follow the specification: `capability`, `operational`, `port`,
-//! `runtime`, `event`, `deferred`, `doorbell` (5), `context` (6.2), `trb` (6.4), `command`,
+//! `link`, `runtime`, `event`, `deferred`, `doorbell` (5), `context` (6.2), `trb` (6.4), `command`,
 //! `slots`, `endpoints` (4.6), `transfer`, `control`, `periodic`, `bandwidth`
 //! (4.9 to 4.16), `pci`.
 //!
-//! Not modelled: hubs behind the root hub, streams, bulk endpoints, link power
-//! management below U3, virtualisation, debug capability.
+//! Not modelled: hubs behind the root hub, streams, bulk endpoints, U1, U2 and L1,
+//! virtualisation, debug capability.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ mod doorbell;
 mod endpoints;
 mod event;
 mod ids;
+mod link;
 mod operational;
 mod pci;
 mod periodic;
@@ -83,6 +84,7 @@ enum Wake {
     Fetch(SlotId, Dci, u8),
     Transmit(SlotId, Dci, u8),
     Deliver(u16),
+    Link(RootPort, u8),
 }
 
 /// A wake as a token: generation in the top byte, then the kind, then 20 bits.
@@ -102,6 +104,7 @@ impl Wake {
             Self::Fetch(slot, dci, turn) => (7, endpoint(slot, dci, turn)),
             Self::Transmit(slot, dci, turn) => (8, endpoint(slot, dci, turn)),
             Self::Deliver(sequence) => (9, sequence as u32),
+            Self::Link(port, turn) => (10, (port.0 as u32) << 8 | turn as u32),
         };
         (generation as u32) << 24 | kind << 20 | payload
     }
@@ -122,6 +125,7 @@ impl Wake {
             7 => Self::Fetch(slot, dci, turn),
             8 => Self::Transmit(slot, dci, turn),
             9 => Self::Deliver(payload as u16),
+            10 => Self::Link(RootPort((payload >> 8) as u8), turn),
             _ => unreachable!("tokens are made by encode"),
         };
         ((token >> 24) as u8, wake)
@@ -217,6 +221,12 @@ impl Xhc {
     #[must_use]
     pub fn interrupter_in_use(&self, id: InterrupterId) -> bool {
         self.has_ring(id)
+    }
+
+    /// Where the own events of slot `id` go, if it is enabled (6.2.2).
+    #[must_use]
+    pub fn slot_target(&self, id: SlotId) -> Option<InterrupterId> {
+        self.slot(id).map(|slot| slot.interrupter)
     }
 
     /// Its configuration space.
@@ -398,6 +408,7 @@ impl Device for Xhc {
             Wake::Fetch(slot, dci, turn) => self.fetch_due(fabric, slot, dci, turn),
             Wake::Transmit(slot, dci, turn) => self.transmit_due(fabric, slot, dci, turn),
             Wake::Deliver(sequence) => self.deliver_due(fabric, sequence),
+            Wake::Link(port, turn) => self.link_changed(fabric, port, turn),
         }
     }
 }

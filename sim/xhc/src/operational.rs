@@ -1,7 +1,7 @@
 //! Operational registers and the life of the controller: xHCI 1.2, 4.2 and 5.4.
 
 use crate::command::CommandRing;
-use crate::context::SlotState;
+use crate::context::{Endpoint, EndpointState, Slot, SlotState};
 use crate::ids::RootPort;
 use crate::{Wake, Xhc, flag};
 use addr::{Bus, PAGE};
@@ -403,6 +403,15 @@ impl Xhc {
     #[must_use]
     pub fn configured_endpoints(&self) -> usize {
         self.slots.iter().map(|slot| slot.endpoints_beyond_control()).sum()
+    }
+
+    /// Endpoints that stand still because their devices are suspended.
+    #[must_use]
+    pub fn suspended_endpoints(&self) -> usize {
+        let suspended =
+            |endpoint: &Endpoint| endpoint.state == EndpointState::Stopped && endpoint.for_suspend;
+        let all = self.slots.iter().flat_map(Slot::live);
+        all.filter(|(_, endpoint)| suspended(endpoint)).count()
     }
 
     /// A slot was asked for beyond CONFIG.MaxSlotsEn, or a context is not where

@@ -12,7 +12,7 @@ use crate::transfer::{Front, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
 use addr::Bus;
-use fabric::{Fabric, Violation};
+use fabric::{Fabric, Fault, Site, Violation};
 use usb_model::{Answer, Microframe, Wire};
 
 /// Frames ahead that a Frame ID may be (4.11.2.5).
@@ -310,8 +310,11 @@ impl Xhc {
                 return;
             }
             let whose = Whose { slot: id, dci };
-            match endpoint.kind {
-                EndpointKind::IsochOut => xhc.send_packets(fabric, port, endpoint, whose),
+            match fabric.reach(Site::Packet(xhc.number), dci.0.into()) {
+                Some(Fault::Code(code)) => xhc.spoil_packets(fabric, endpoint, whose, code),
+                _ if endpoint.kind == EndpointKind::IsochOut => {
+                    xhc.send_packets(fabric, port, endpoint, whose);
+                }
                 _ => xhc.receive_packet(fabric, port, endpoint, whose),
             }
             if !endpoint.service.active {
@@ -325,6 +328,20 @@ impl Xhc {
             let (next, interval) = (service.next, service.interval);
             xhc.schedule_fetch(fabric, id, dci, turn, next, interval);
         });
+    }
+
+    /// Nothing goes over the wire, and each TRB ends with `code`.
+    fn spoil_packets(
+        &mut self,
+        fabric: &mut Fabric,
+        endpoint: &mut Endpoint,
+        whose: Whose,
+        code: u8,
+    ) {
+        for _ in 0..endpoint.service.scheduled {
+            let Some(trb) = endpoint.ring.pop().filter(moves_data) else { continue };
+            self.complete(fabric, whose, trb, code, trb.length());
+        }
     }
 
     fn send_packets(
@@ -432,7 +449,14 @@ impl Xhc {
     }
 
     /// Reports a TRB after a while.
-    fn complete(&mut self, fabric: &mut Fabric, whose: Whose, trb: Trb, code: Code, residual: u32) {
+    fn complete(
+        &mut self,
+        fabric: &mut Fabric,
+        whose: Whose,
+        trb: Trb,
+        code: impl Into<u8>,
+        residual: u32,
+    ) {
         let Whose { slot, dci } = whose;
         let event = trb::transfer_event(trb.at, residual, code, slot, dci);
         let span = self.between(self.p.completion);

@@ -89,6 +89,13 @@ pub struct Personality {
     pub completion: (Time, Time),
     /// How long a port reset takes.
     pub port_reset: Time,
+    /// How long a link needs into U3; a device has at most 10 ms (USB 2.0, 7.1.7.6).
+    pub suspend: Time,
+    /// How long a link needs from the end of resume signalling to U0.
+    pub resume: Time,
+    /// Resume as a link state is not known: it stays at U3 until U0 is written
+    /// (as QEMU).
+    pub ignores_resume: bool,
     /// How long HCRST takes.
     pub reset: Time,
     /// How long it takes to halt; at most 16 ms (5.4.1).
@@ -130,6 +137,9 @@ impl Personality {
             command: (Time::ns(200), Time::us(1)),
             completion: (Time::ns(200), Time::us(1)),
             port_reset: Time::ZERO,
+            suspend: Time::ZERO,
+            resume: Time::ZERO,
+            ignores_resume: true,
             reset: Time::ZERO,
             halt: Time::ZERO,
         }
@@ -185,6 +195,9 @@ impl Personality {
             port_reset: Time::ms(u64::from(rng.range(50, 55))),
             reset: Time::us(u64::from(rng.range(10, 900))),
             halt: Time::us(u64::from(rng.range(1, 2_000))),
+            suspend: Time::us(u64::from(rng.range(3_000, 10_000))),
+            resume: Time::us(u64::from(rng.range(2, 2_000))),
+            ignores_resume: false,
         }
     }
 

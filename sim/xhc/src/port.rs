@@ -1,14 +1,16 @@
-//! Root hub ports: xHCI 1.2, 4.15, 4.19 and 5.4.8; waits of USB 2.0, 7.1.7.
+//! Root hub ports: xHCI 1.2, 4.19 and 5.4.8; waits of USB 2.0, 7.1.7. Link
+//! states are in `link`.
 
 use crate::context::SlotState;
 use crate::ids::{InterrupterId, RootPort};
+use crate::link::Link;
 use crate::{Wake, Xhc, flag, trb};
 use fabric::{Fabric, Time, UsbWait, Violation};
 use std::fmt;
 use usb_model::{Speed, UsbDevice};
 
 /// PORTSC (5.4.8).
-mod bit {
+pub(crate) mod bit {
     pub(super) const CONNECTED: u32 = 1;
     pub(super) const ENABLED: u32 = 1 << 1;
     pub(super) const RESET: u32 = 1 << 4;
@@ -17,49 +19,42 @@ mod bit {
     pub(super) const CONNECT_CHANGE: u32 = 1 << 17;
     pub(super) const RESET_CHANGE: u32 = 1 << 21;
     pub(super) const WARM_RESET_CHANGE: u32 = 1 << 19;
-    pub(super) const LINK_CHANGE: u32 = 1 << 22;
+    pub(crate) const LINK_CHANGE: u32 = 1 << 22;
     pub(super) const CHANGES: u32 = 0x7F << 17;
     pub(super) const WAKES: u32 = 7 << 25;
     pub(super) const WARM_RESET: u32 = 1 << 31;
     pub(super) const RESERVED: u32 = 1 << 2 | 3 << 28;
 }
 
-/// Port link states (PLS).
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum Link {
-    U0 = 0,
-    U3 = 3,
-    Disabled = 4,
-    RxDetect = 5,
-    Polling = 7,
-    Resume = 15,
-}
-
 /// Stable connection before a reset (USB 2.0, 7.1.7.3, TATTDB).
 const DEBOUNCE: Time = Time::ms(100);
-/// Rest after a reset or resume (7.1.7.5 TRSTRCY, 7.1.7.7 TRSMRCY).
+/// Rest after a reset (7.1.7.5 TRSTRCY).
 const RECOVERY: Time = Time::ms(10);
-/// Resume signalling (7.1.7.7, TDRSMDN).
-const RESUME: Time = Time::ms(20);
+
+/// A command is no longer under way than that, from its doorbell on.
+const UNDER_WAY: Time = Time::ms(1);
 
 /// A port.
 pub(crate) struct Port {
-    device: Option<Box<dyn UsbDevice>>,
+    pub(crate) device: Option<Box<dyn UsbDevice>>,
     power: bool,
-    enabled: bool,
-    link: Link,
+    pub(crate) enabled: bool,
+    pub(crate) link: Link,
     resetting: bool,
     warm: bool,
     changes: u32,
     wakes: u32,
     management: [u32; 3],
     connected_at: Time,
-    /// Until then the device must be left alone.
-    recovered_at: Time,
-    resuming_since: Time,
-    /// Tells a reset that is over from one that was begun anew.
-    turn: u8,
+    /// When it lost a device that could be talked to, if it did since.
+    lost_at: Option<Time>,
+    /// Until then the device must be left alone, because of this.
+    pub(crate) recovered_at: Time,
+    pub(crate) recovering_from: UsbWait,
+    pub(crate) suspended_at: Time,
+    pub(crate) resuming_since: Time,
+    /// Tells a reset or a link's change that is over from one begun anew.
+    pub(crate) turn: u8,
 }
 
 impl fmt::Debug for Port {
@@ -85,7 +80,10 @@ impl Port {
             wakes: 0,
             management: [0; 3],
             connected_at: Time::ZERO,
+            lost_at: None,
             recovered_at: Time::ZERO,
+            recovering_from: UsbWait::ResetRecovery,
+            suspended_at: Time::ZERO,
             resuming_since: Time::ZERO,
             turn: 0,
         }
@@ -105,7 +103,14 @@ impl Port {
         self.device.as_ref().filter(|_| self.enabled).map(|device| device.speed())
     }
 
-    fn value(&self) -> u32 {
+    /// Whether the port lost its device, and whatever the controller does about it
+    /// now may have been asked for before software acknowledged that.
+    pub(crate) fn just_lost(&self, now: Time) -> bool {
+        let told = self.changes & bit::CONNECT_CHANGE == 0;
+        self.lost_at.is_some_and(|at| !told || now.since(at) < UNDER_WAY)
+    }
+
+    fn value(&self, usb2: bool, deaf: bool) -> u32 {
         let connected = self.device.is_some() && self.power;
         let speed = match &self.device {
             Some(device) if self.power && (self.enabled || connected) => device.speed() as u32,
@@ -114,7 +119,7 @@ impl Port {
         flag(connected, bit::CONNECTED)
             | flag(self.enabled, bit::ENABLED)
             | flag(self.resetting, bit::RESET)
-            | (self.link as u32) << 5
+            | self.link_state(usb2, deaf) << 5
             | flag(self.power, bit::POWER)
             | speed << 10
             | self.changes
@@ -152,6 +157,9 @@ impl Xhc {
         let state = self.port_mut(port)?;
         let mut device = state.device.take()?;
         device.detach(now);
+        if state.enabled {
+            state.lost_at = Some(now);
+        }
         let power = state.power;
         self.disable_port(port);
         if power {
@@ -176,15 +184,18 @@ impl Xhc {
         state.resetting = false;
         state.turn = state.turn.wrapping_add(1);
         state.link = if state.device.is_some() { Link::Disabled } else { Link::RxDetect };
-        for slot in &mut self.slots {
-            if slot.port == Some(port) {
-                slot.quiesce_periodic();
-            }
+        self.quiesce_port(port);
+    }
+
+    /// Nothing is sent to the device on `port` any more.
+    pub(crate) fn quiesce_port(&mut self, port: RootPort) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.port == Some(port)) {
+            slot.quiesce_periodic();
         }
     }
 
     /// Sets change bits, and tells of them (4.19.2).
-    fn change(&mut self, fabric: &mut Fabric, port: RootPort, bits: u32) {
+    pub(crate) fn change(&mut self, fabric: &mut Fabric, port: RootPort, bits: u32) {
         let merges = self.p.merges_port_changes;
         let Some(state) = self.port_mut(port) else { return };
         let news = if merges { state.changes == 0 } else { state.changes & bits != bits };
@@ -217,6 +228,7 @@ impl Xhc {
         let now = fabric.now();
         let Some(state) = self.port_mut(port) else { return };
         state.enabled = true;
+        state.lost_at = None;
         state.link = Link::U0;
         if let Some(device) = &mut state.device {
             device.reset(now);
@@ -236,9 +248,11 @@ impl Xhc {
     }
 
     pub(crate) fn port_read(&mut self, _fabric: &mut Fabric, relative: u32) -> u32 {
-        let Some(state) = self.ports.get(relative as usize / 16) else { return 0 };
+        let index = relative as usize / 16;
+        let Some(state) = self.ports.get(index) else { return 0 };
+        let usb2 = self.p.is_usb2(RootPort(index as u8 + 1));
         match relative % 16 {
-            0 => state.value(),
+            0 => state.value(usb2, self.p.ignores_resume),
             other => state.management[other as usize / 4 - 1],
         }
     }
@@ -317,11 +331,7 @@ impl Xhc {
         if usb2 && fresh {
             self.check_wait(fabric, port, UsbWait::Debounce, waited, DEBOUNCE);
         }
-        for slot in &mut self.slots {
-            if slot.port == Some(port) {
-                slot.quiesce_periodic();
-            }
-        }
+        self.quiesce_port(port);
         if span == Time::ZERO {
             self.port_reset_done(fabric, port, turn);
         } else {
@@ -339,63 +349,22 @@ impl Xhc {
         let Some(device) = &mut state.device else { return };
         device.reset(now);
         state.enabled = true;
+        state.lost_at = None;
         state.link = Link::U0;
         state.recovered_at = now + RECOVERY;
+        state.recovering_from = UsbWait::ResetRecovery;
         let warm = if state.warm { bit::WARM_RESET_CHANGE } else { 0 };
         self.change(fabric, port, bit::RESET_CHANGE | warm);
     }
 
-    fn write_link(&mut self, fabric: &mut Fabric, port: RootPort, link: u32) {
+    /// Something is sent to the device on `port`: it must have recovered.
+    pub(crate) fn check_recovered(&self, fabric: &mut Fabric, port: RootPort) {
         let now = fabric.now();
-        let usb2 = self.p.is_usb2(port);
-        let streaming = self.slots.iter().any(|slot| slot.port == Some(port) && slot.streaming());
-        let Some(state) = self.port_mut(port).filter(|state| state.enabled) else { return };
-        let Some(device) = &mut state.device else { return };
-        match (state.link, link) {
-            (Link::U0, 3) => {
-                state.link = Link::U3;
-                device.suspend(now);
-                if streaming {
-                    // Endpoints are to be stopped first (4.15.1).
-                    let slot = self.slots.iter().position(|slot| slot.port == Some(port));
-                    let slot = slot.map_or(0, |index| index as u8 + 1);
-                    let controller = self.number;
-                    self.violation(fabric, Violation::RingInUse { controller, slot, dci: 0 });
-                }
-            }
-            (Link::U3, 15) if usb2 => {
-                state.link = Link::Resume;
-                state.resuming_since = now;
-            }
-            (Link::Resume, 0) => {
-                let waited = now.since(state.resuming_since);
-                self.resumed(fabric, port);
-                self.check_wait(fabric, port, UsbWait::Resume, waited, RESUME);
-            }
-            (Link::U3, 0) if !usb2 => self.resumed(fabric, port),
-            _ => {}
-        }
-    }
-
-    fn resumed(&mut self, fabric: &mut Fabric, port: RootPort) {
-        let now = fabric.now();
-        let Some(state) = self.port_mut(port) else { return };
-        state.link = Link::U0;
-        state.recovered_at = now + RECOVERY;
-        if let Some(device) = &mut state.device {
-            device.resume(now);
-        }
-        self.change(fabric, port, bit::LINK_CHANGE);
-    }
-
-    /// A control transfer starts on `port`: the device must have recovered.
-    pub(crate) fn check_recovered(&mut self, fabric: &mut Fabric, port: RootPort) {
-        let now = fabric.now();
-        let Some(state) = self.port_mut(port) else { return };
-        let short = state.recovered_at.since(now);
+        let Some(state) = port.index().and_then(|index| self.ports.get(index)) else { return };
+        let (short, wait) = (state.recovered_at.since(now), state.recovering_from);
         if short > Time::ZERO {
             let waited = RECOVERY.since(short);
-            self.check_wait(fabric, port, UsbWait::ResetRecovery, waited, RECOVERY);
+            self.check_wait(fabric, port, wait, waited, RECOVERY);
         }
     }
 

@@ -8,8 +8,8 @@ use crate::context::{
 use crate::ids::{Dci, SlotId};
 use crate::trb::{Code, Trb};
 use addr::Bus;
-use fabric::{Fabric, Violation};
-use usb_model::{Address, Answer, Microframe, Setup, Status, standard_request};
+use fabric::{Fabric, Time, Violation};
+use usb_model::{Address, Answer, Microframe, Setup, Speed, Status, standard_request};
 
 /// Add Context flags of the slot context and of endpoint 0.
 const ADD_SLOT: u32 = 1;
@@ -94,7 +94,7 @@ impl Xhc {
         let input = self.input(fabric, trb);
         let context = SlotContext(self.input_context(fabric, &input, 0));
         let control = EndpointContext(self.input_context(fabric, &input, 1));
-        let (port, speed) = (context.port(), self.speed_at(context));
+        let (port, speed) = (context.port(), self.speed_at(fabric.now(), context));
         let rules = [
             input.drop == 0 && input.add == ADD_SLOT | ADD_CONTROL,
             context.entries() == 1 && context.route() == 0,
@@ -133,8 +133,15 @@ impl Xhc {
         code
     }
 
-    fn speed_at(&self, context: SlotContext) -> Option<usb_model::Speed> {
-        self.ports.get(context.port().index()?)?.speed()
+    /// The speed of the device that a context speaks of. Of one that is gone, which
+    /// software may not have been told yet, it is what the context says.
+    fn speed_at(&self, now: Time, context: SlotContext) -> Option<Speed> {
+        let port = self.ports.get(context.port().index()?)?;
+        let told = || {
+            let speeds = [Speed::Full, Speed::Low, Speed::High, Speed::Super];
+            speeds.into_iter().find(|&speed| speed as u32 == context.speed())
+        };
+        port.speed().or_else(|| told().filter(|_| port.just_lost(now)))
     }
 
     /// Sends SET_ADDRESS, which only the controller does (4.6.5).

@@ -60,6 +60,12 @@ pub(crate) enum Code {
     IsochBufferOverrun = 31,
 }
 
+impl From<Code> for u8 {
+    fn from(code: Code) -> Self {
+        code as Self
+    }
+}
+
 /// A TRB, and where it stands.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trb {
@@ -172,6 +178,11 @@ impl Trb {
         self.bit(9)
     }
 
+    /// SP of Stop Endpoint: the device is about to be suspended (6.4.3.8).
+    pub(crate) fn suspends(&self) -> bool {
+        self.bit(23)
+    }
+
     /// Whether a bit is set that has no meaning in a TRB of its type.
     pub(crate) fn has_reserved_bits(&self) -> bool {
         // What each word may have set; bit 0 and the type are taken for granted.
@@ -217,12 +228,12 @@ fn control(kind: u8, rest: u32) -> u32 {
 pub(crate) fn transfer_event(
     pointer: Bus,
     residual: u32,
-    code: Code,
+    code: impl Into<u8>,
     slot: SlotId,
     dci: Dci,
 ) -> [u32; 4] {
     let rest = u32::from(slot.0) << 24 | u32::from(dci.0) << 16;
-    let status = u32::from(code as u8) << 24 | residual & 0xFF_FFFF;
+    let status = u32::from(code.into()) << 24 | residual & 0xFF_FFFF;
     words(pointer.0, status, control(kind::TRANSFER_EVENT, rest))
 }
 
@@ -245,9 +256,9 @@ pub(crate) fn event_data(
 }
 
 /// A Command Completion Event (6.4.2.2).
-pub(crate) fn command_completion(pointer: Bus, code: Code, slot: SlotId) -> [u32; 4] {
+pub(crate) fn command_completion(pointer: Bus, code: impl Into<u8>, slot: SlotId) -> [u32; 4] {
     let rest = u32::from(slot.0) << 24;
-    words(pointer.0, u32::from(code as u8) << 24, control(kind::COMMAND_COMPLETION, rest))
+    words(pointer.0, u32::from(code.into()) << 24, control(kind::COMMAND_COMPLETION, rest))
 }
 
 /// A Port Status Change Event (6.4.2.3).

@@ -6,8 +6,7 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most tasks an image can have: the ready set and each set of waiting senders
@@ -20,19 +19,7 @@ pub const MAX_LEASES: usize = 255;
 /// A task and one incarnation of it: index in the low 10 bits, generation in
 /// the high 6.
 #[derive(
-    Copy,
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    SerializedSize,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
+    Copy, Clone, Debug, PartialEq, Eq, Hash, Packed, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(transparent)]
 pub struct TaskId(pub u16);
@@ -66,9 +53,7 @@ impl TaskId {
 }
 
 /// Counts a task's incarnations, modulo 64.
-#[derive(
-    Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize,
-)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Packed)]
 #[repr(transparent)]
 pub struct Generation(pub u8);
 
@@ -81,7 +66,7 @@ impl Generation {
 }
 
 /// A task's importance: 0 is the most important. Every task has its own.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Priority(pub u8);
 
@@ -324,7 +309,7 @@ impl TryFrom<u16> for Kipcnum {
 }
 
 /// What a task is up to.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum TaskState {
     /// Not faulted.
     Healthy(SchedState),
@@ -338,7 +323,7 @@ pub enum TaskState {
 }
 
 /// How a healthy task takes part in scheduling.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum SchedState {
     /// Held back; only the supervisor can start it.
     Stopped,
@@ -353,7 +338,7 @@ pub enum SchedState {
 }
 
 /// Why a task was faulted.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum FaultInfo {
     /// It touched memory it has no right to.
     MemoryAccess {
@@ -399,7 +384,7 @@ impl From<UsageError> for FaultInfo {
 }
 
 /// Who noticed a bad memory access.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum FaultSource {
     /// The task's own instruction.
     User,
@@ -408,7 +393,7 @@ pub enum FaultSource {
 }
 
 /// How a system call can be wrong.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum UsageError {
     /// No such system call.
     BadSyscallNumber,
@@ -430,7 +415,7 @@ pub enum UsageError {
 }
 
 /// Why a server faulted its client (REPLY_FAULT).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 #[repr(u32)]
 pub enum ReplyFaultReason {
     /// No such operation.

@@ -5,7 +5,7 @@
 //! with that the end: it is part of what everything relies on.
 
 use abi::{FaultInfo, KipcError, Kipcnum, PANIC_MESSAGE_MAX_LEN, TaskState, UsageError};
-use serde::{Serialize, de::DeserializeOwned};
+use packed::Packed;
 
 use crate::arch::{self, Address, SavedRegisters};
 use crate::err::UserError;
@@ -91,9 +91,9 @@ impl Kernel {
         self.kernel_reply(caller, code, copied);
     }
 
-    fn answer(&mut self, caller: TaskIndex, value: &impl Serialize) -> Result<(), UserError> {
+    fn answer(&mut self, caller: TaskIndex, value: &impl Packed) -> Result<(), UserError> {
         let mut bytes = [0; ANSWER_MAX];
-        let len = hubpack::serialize(&mut bytes, value).expect("answer fits its buffer");
+        let len = packed::pack(value, &mut bytes);
         let into = self.tasks[caller.get()].checked_writable(3);
         if into.len() < len {
             return Err(UsageError::BadKernelMessage.into());
@@ -127,14 +127,11 @@ impl Kernel {
     }
 }
 
-fn request<T: DeserializeOwned>(message: Readable) -> Result<T, UsageError> {
+fn request<T: Packed>(message: Readable) -> Result<T, UsageError> {
     let mut bytes = [0; REQUEST_MAX];
     if message.len() > bytes.len() {
         return Err(UsageError::BadKernelMessage);
     }
     let len = arch::read(message, &mut bytes);
-    match hubpack::deserialize(&bytes[..len]) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(UsageError::BadKernelMessage),
-    }
+    packed::unpack(&bytes[..len]).map_err(|_| UsageError::BadKernelMessage)
 }

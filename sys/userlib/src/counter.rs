@@ -1,7 +1,4 @@
 //! The generic timer's counter, for images that measure.
-//!
-//! The kernel must let tasks read it (feature `counter` of app.toml's
-//! `kernel`); otherwise reading it faults the task.
 
 use core::arch::asm;
 

@@ -1,12 +1,12 @@
 //! What the supervisor asks of the kernel.
 //!
-//! Requests are SENDs to [`TaskId::KERNEL`], packed with hubpack. The kernel
-//! takes them from task 0 alone; of any other task they are a fault.
+//! Requests are SENDs to [`TaskId::KERNEL`], packed as hubpack packs. The
+//! kernel takes them from task 0 alone; of any other task they are a fault.
 
 use core::num::NonZeroUsize;
 
 use abi::{KipcError, Kipcnum, PANIC_MESSAGE_MAX_LEN, TaskId, TaskState};
-use serde::{Serialize, de::DeserializeOwned};
+use packed::Packed;
 
 use crate::sys_send;
 
@@ -85,14 +85,14 @@ pub fn read_panic_message(
     }
 }
 
-fn tell<T: Serialize>(operation: Kipcnum, request: &T, answer: &mut [u8]) -> (u32, usize) {
+fn tell<T: Packed>(operation: Kipcnum, request: &T, answer: &mut [u8]) -> (u32, usize) {
     let mut bytes = [0; REQUEST_MAX];
-    let len = hubpack::serialize(&mut bytes, request).expect("request fits its buffer");
+    let len = packed::pack(request, &mut bytes);
     sys_send(TaskId::KERNEL, operation as u16, &bytes[..len], answer, &[])
 }
 
-fn ask<T: Serialize, R: DeserializeOwned>(operation: Kipcnum, request: &T) -> R {
+fn ask<T: Packed, R: Packed>(operation: Kipcnum, request: &T) -> R {
     let mut answer = [0; ANSWER_MAX];
     let (_, len) = tell(operation, request, &mut answer);
-    hubpack::deserialize(&answer[..len]).expect("kernel's answer is well formed").0
+    packed::unpack(&answer[..len]).expect("kernel's answer is well formed")
 }

@@ -17,6 +17,7 @@ mod call;
 #[cfg(all(target_os = "none", feature = "counter"))]
 pub mod counter;
 pub mod hl;
+mod idolatry;
 pub mod kipc;
 mod lease;
 #[cfg(feature = "raw")]

@@ -8,16 +8,15 @@
 #![no_std]
 
 use abi::FaultInfo;
-use hubpack::SerializedSize;
 use idol_derive::IdolError;
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 
 /// Bytes of a panic message that the supervisor keeps: its head names the file,
 /// the line and the beginning of the cause.
 pub const PANIC_HEAD: usize = 64;
 
 /// What the supervisor remembers of a task.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Record {
     /// Restarts since the image booted.
     pub restarts: u32,

@@ -5,43 +5,46 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
 use idol_derive::{Count, IdolError};
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use usb_core_api::DeviceHandle;
+use usb_types::Direction;
 
 handles::handle! {
     /// A route.
     pub struct RouteHandle
 }
 
-/// What a route shall play: PCM in the media pool.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+/// What a route shall play out of the media pool, or record into the recording
+/// pool.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct RouteRequest {
+    /// OUT plays, IN records.
+    pub direction: Direction,
     /// Frames per second.
     pub rate: u32,
     /// QMI audio format code.
     pub format: u8,
     /// Samples per frame.
     pub channels: u8,
-    /// Frames to play.
+    /// Frames to play or to record.
     pub frames: u32,
     /// Transfer buffer, in microseconds of sound.
     pub buffer_us: u32,
 }
 
 /// How a route is doing.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum RouteState {
     /// The DSP was told; its stream is not running yet.
     Starting,
     /// The DSP streams.
     Running,
-    /// Played to the end.
+    /// Played, or recorded, to the end.
     Played {
         /// Frames.
         frames: u32,
-        /// Underruns that the DSP saw.
+        /// Underruns or overruns that the DSP saw.
         underruns: u32,
     },
     /// Ended early.
@@ -54,7 +57,7 @@ pub enum RouteState {
 }
 
 /// Why a route ended early.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum RouteEnding {
     /// `stop_route`.
     Stopped,
@@ -73,7 +76,7 @@ pub enum RouteEnding {
 }
 
 /// The phases of a session (R10).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum SessionPhase {
     /// No session in this place.
     Free,
@@ -90,7 +93,7 @@ pub enum SessionPhase {
 }
 
 /// One session.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct SessionInfo {
     /// Counts sessions; never reused.
     pub id: u32,
@@ -107,7 +110,7 @@ pub struct SessionInfo {
 }
 
 /// What the broker holds.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Status {
     /// Sessions that are not free.
     pub sessions: u8,
@@ -141,7 +144,7 @@ pub enum BrokerError {
     NotOwner,
     /// All routes are in use.
     NoRoutes,
-    /// No device with playback is there (upstream EINVAL).
+    /// No device with a stream of that direction is there (upstream EINVAL).
     NoDevice,
     /// The DSP does not offer its port service.
     NoDsp,
@@ -153,7 +156,7 @@ pub enum BrokerError {
     ChannelsUnsupported,
     /// The device offers no such format.
     DeviceFormat,
-    /// Nothing to play.
+    /// Nothing to play or to record.
     NoFrames,
     /// The mailbox to the DSP is full: try again.
     LinkFull,

@@ -64,7 +64,7 @@ pub struct Backend {
 impl Backend {
     /// No route, no DSP.
     #[must_use]
-    pub const fn new(epoch: Epoch) -> Self {
+    pub fn new(epoch: Epoch) -> Self {
         // Cookies of an earlier life must not be taken for this one's.
         Self { port: None, next_cookie: epoch.0 << 20 | 1, routes: Table::new(epoch) }
     }
@@ -127,8 +127,8 @@ impl Backend {
         })
     }
 
-    /// Where a route for `request` would go: the last playback stream of the
-    /// device that was plugged last (S5, S7), if the backend can do it (S8).
+    /// Where a route for `request` would go: the last stream of its direction of
+    /// the device that was plugged last (S5, S7), if the backend can do it (S8).
     ///
     /// # Errors
     /// Why there is no such route.
@@ -137,7 +137,7 @@ impl Backend {
             return Err(BrokerError::NoFrames);
         }
         let port = self.port.ok_or(BrokerError::NoDsp)?;
-        let (card, known) = cards.newest_playback().ok_or(BrokerError::NoDevice)?;
+        let (card, known) = cards.newest(request.direction).ok_or(BrokerError::NoDevice)?;
         let sample = sample_format(u32::from(request.format))
             .filter(|&sample| width(sample).is_some())
             .ok_or(BrokerError::FormatUnsupported)?;
@@ -153,9 +153,9 @@ impl Backend {
             Speed::Low | Speed::Full => 1000,
             Speed::High | Speed::Super | Speed::SuperPlus => 0,
         };
-        let pcm = known.info.playback - 1;
+        let pcm = known.streams(request.direction) - 1;
         Ok(Target {
-            stream: StreamId { card, pcm, direction: Direction::Out },
+            stream: StreamId { card, pcm, direction: request.direction },
             format: StreamFormat {
                 sample,
                 channels: request.channels,
@@ -179,7 +179,11 @@ impl Backend {
         target: &Target,
     ) -> Result<(RouteHandle, Address, port::Message), BrokerError> {
         let stream = target.stream;
-        let token = Token::new(u16::from(stream.card), stream.pcm, 0);
+        let direction = match stream.direction {
+            Direction::Out => 0,
+            Direction::In => 1,
+        };
+        let token = Token::new(u16::from(stream.card), stream.pcm, direction);
         let cookie = self.next_cookie;
         let route = Route { cookie, token, state: RouteState::Starting, orphan: false };
         let handle = self.routes.insert(owner, route).map_err(|_| BrokerError::NoRoutes)?;

@@ -6,12 +6,14 @@
 //! inputs every session either has one operation under way, or a time to wait
 //! for, or runs, or is parked because a step of its end is not possible yet.
 //!
-//! What each request is worth is decided in `request`, in which order a session
-//! ends in `teardown`, what the peer reads in `response`.
+//! What becomes of one session is decided by `session::transition`; here is which
+//! of them an input concerns, and the books that they share. What each request is
+//! worth is decided in `request`, in which order a session ends in `teardown`,
+//! what the peer reads in `response`.
 
+mod course;
 mod losses;
 mod notices;
-mod progress;
 mod requests;
 
 use dsp_abi::SESSIONS;
@@ -24,9 +26,9 @@ use qmi::{Token, Txn};
 use crate::backend::Backend;
 use crate::buffers::Buffers;
 use crate::cards::Cards;
-use crate::ops::{Effect, Input, Op};
+use crate::ops::{Effect, Input};
 use crate::refusal::{Dialect, Refusal};
-use crate::session::{Held, Orders, Session};
+use crate::session::{Held, Live};
 use crate::votes::Votes;
 
 /// How long the peer has to let go of a stream whose device goes (P5, B23).
@@ -34,14 +36,9 @@ pub const PEER_DEADLINE_MS: u64 = 10_000;
 /// How long one operation of a server may take. Servers have shorter deadlines
 /// of their own; this one keeps a broken server from keeping a session for ever.
 pub const OP_DEADLINE_MS: u64 = 12_000;
-/// How long a server is left alone that was too busy to give something back.
-pub const RETRY_MS: u64 = 20;
-/// Longest time that queued sound is waited for when a stream is disabled.
-pub const MAX_PLAY_OUT_MS: u64 = 100;
-
-/// Effects that one input can have: per session an operation, a cancelled one
-/// and a message; one hint per route; one answer to who asked.
-const EFFECTS: usize = 3 * SESSIONS + crate::backend::ROUTES + 4;
+/// Effects that one input can have: per session an operation, a cancelled one,
+/// a message and four phases; one hint per route; one answer to who asked.
+const EFFECTS: usize = 7 * SESSIONS + crate::backend::ROUTES + 4;
 
 /// What the image decides.
 #[derive(Copy, Clone, Debug)]
@@ -54,24 +51,14 @@ pub struct Settings {
     pub buffer_pages: u16,
 }
 
-/// An operation under way.
-#[derive(Copy, Clone, Debug)]
-struct Asked {
-    serial: u16,
-    op: Op,
-    deadline: u64,
-}
-
 /// A place of the session table.
 #[derive(Debug, Default)]
 struct Place {
-    session: Option<Session>,
-    asked: Option<Asked>,
+    live: Option<Live>,
+    /// Numbers what is asked for the session.
     serial: u16,
-    /// The session is to end as soon as the operation under way did.
-    interrupt: Option<Orders>,
-    /// Its end cannot go on before the DSP or a server was reset.
-    parked: bool,
+    /// When what is asked has to be answered.
+    deadline: Option<u64>,
 }
 
 /// The core.
@@ -135,7 +122,7 @@ impl Broker {
     /// What is held; whether the service is announced is not known here.
     #[must_use]
     pub fn status(&self) -> Status {
-        let live = self.places.iter().filter(|place| place.session.is_some()).count();
+        let live = self.places.iter().filter(|place| place.live.is_some()).count();
         Status {
             // Neither is more than SESSIONS.
             sessions: live as u8,
@@ -154,7 +141,7 @@ impl Broker {
     #[must_use]
     pub fn session(&self, index: u8) -> Option<SessionInfo> {
         let place = self.places.get(usize::from(index))?;
-        Some(match &place.session {
+        Some(match &place.live {
             None => SessionInfo {
                 id: 0,
                 phase: SessionPhase::Free,
@@ -163,7 +150,7 @@ impl Broker {
                 interrupter: None,
                 vote: false,
             },
-            Some(session) => {
+            Some(Live { session, .. }) => {
                 let facts = session.facts();
                 SessionInfo {
                     id: facts.id.id,
@@ -180,7 +167,7 @@ impl Broker {
     /// What a session holds; for whoever checks the core.
     #[must_use]
     pub fn held(&self, index: u8) -> Option<&Held> {
-        self.places.get(usize::from(index))?.session.as_ref().map(Session::held)
+        self.places.get(usize::from(index))?.live.as_ref().map(|live| live.session.held())
     }
 
     /// Pages of transfer buffers in use.
@@ -197,18 +184,8 @@ impl Broker {
     /// When a [`Input::Tick`] is due. While sessions only run, never.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.places
-            .iter()
-            .filter_map(|place| {
-                let waits = match &place.session {
-                    Some(Session::Draining(draining)) => {
-                        draining.orders.await_peer.or(draining.tail_until).or(draining.retry_at)
-                    }
-                    _ => None,
-                };
-                place.asked.map(|asked| asked.deadline).or(waits)
-            })
-            .min()
+        let of = |place: &Place| place.deadline.or(place.live.as_ref()?.deadline());
+        self.places.iter().filter_map(of).min()
     }
 
     /// The next thing to be done; to be asked after each input until there is
@@ -221,11 +198,9 @@ impl Broker {
     pub fn take_forgettable_card(&mut self) -> Option<u8> {
         let (places, backend) = (&self.places, &self.backend);
         self.cards.take_forgettable(|card| {
+            let mut lives = places.iter().filter_map(|place| place.live.as_ref());
             backend.uses_card(card)
-                || places
-                    .iter()
-                    .filter_map(|place| place.session.as_ref())
-                    .any(|session| session.facts().wanted.stream.card == card)
+                || lives.any(|live| live.session.facts().wanted.stream.card == card)
         })
     }
 
@@ -257,7 +232,7 @@ impl Broker {
             }
             Input::ClientGone(gone) => self.peer_gone(now, |client| client == gone),
             Input::ServerDied(server) => self.server_died(now, server),
-            Input::ControllerReady => self.unpark(now),
+            Input::ControllerReady => self.controller_ready(now),
             Input::PortUp(at) => {
                 self.backend.port_up(at);
                 self.unpark(now);
@@ -279,7 +254,7 @@ impl Broker {
     /// The place of the live session of this stream.
     fn live(&self, token: Token) -> Option<usize> {
         self.places.iter().position(|place| {
-            place.session.as_ref().is_some_and(|session| session.facts().token() == token)
+            place.live.as_ref().is_some_and(|live| live.session.facts().token() == token)
         })
     }
 }

@@ -10,6 +10,7 @@ use dsp_abi::SESSIONS;
 use qmi::Token;
 use usb_audio_api::{CardInfo, MAX_CARDS};
 use usb_core_api::DeviceInfo;
+use usb_types::Direction;
 
 /// A card.
 #[derive(Copy, Clone, Debug)]
@@ -24,6 +25,17 @@ pub struct Card {
     plugged: u32,
     /// Streams taken by force, which the peer has not given back.
     owed: [Option<Token>; SESSIONS],
+}
+
+impl Card {
+    /// How many streams of that direction it has.
+    #[must_use]
+    pub const fn streams(&self, direction: Direction) -> u8 {
+        match direction {
+            Direction::Out => self.info.playback,
+            Direction::In => self.info.capture,
+        }
+    }
 }
 
 /// All cards, by number.
@@ -63,12 +75,13 @@ impl Cards {
         self.cards.get(usize::from(number))?.as_ref()
     }
 
-    /// The card with playback that was plugged last, and its number (S5).
+    /// The card with streams of that direction that was plugged last, and its
+    /// number (S5).
     #[must_use]
-    pub fn newest_playback(&self) -> Option<(u8, &Card)> {
+    pub fn newest(&self, direction: Direction) -> Option<(u8, &Card)> {
         (0..MAX_CARDS)
             .filter_map(|number| Some((number, self.get(u16::from(number))?)))
-            .filter(|(_, card)| card.present && card.info.playback > 0)
+            .filter(|(_, card)| card.present && card.streams(direction) > 0)
             .max_by_key(|(_, card)| card.plugged)
     }
 

@@ -10,6 +10,7 @@ use addr::{Bus, Peer};
 use dsp_abi::port;
 use dsp_link_api::Address;
 use iommu_api::{Access, GrantHandle, Part, WindowHandle};
+use offload_broker_api::SessionPhase;
 use qmi::{StreamIndication, StreamRequest, StreamResponse, Txn};
 use usb_audio_api::{CardInfo, StreamDescription, StreamFormat, StreamHandle, StreamId};
 use usb_core_api::{DeviceHandle, DeviceInfo};
@@ -206,4 +207,6 @@ pub enum Effect {
     Port(Address, port::Message),
     /// A route's owner has news.
     Hint(TaskId),
+    /// A session is in this phase now; for the trace.
+    Phase(SessionId, SessionPhase),
 }

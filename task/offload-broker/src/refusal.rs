@@ -24,7 +24,8 @@ pub enum Dialect {
 }
 
 /// Why a stream was not enabled or disabled. The number is the `precise`
-/// dialect's internal status and does not change.
+/// dialect's internal status and does not change: those of causes that are gone
+/// (11, one stream per device; 29, no capture) are not used again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, counters::Count)]
 #[repr(u32)]
 pub enum Refusal {
@@ -48,9 +49,6 @@ pub enum Refusal {
     Suspended = 9,
     /// The stream is in use (B8): ask again later.
     BusyStream = 10,
-    /// The device has a session on another stream, which takes its one
-    /// sideband: end that first.
-    BusyDevice = 11,
     /// The service interval is none (B9), or not one of the device's.
     BadInterval = 12,
     /// No alternate of the stream carries that format, rate or channels.
@@ -85,8 +83,6 @@ pub enum Refusal {
     ForeignClient = 27,
     /// All sessions of the image are in use: end one.
     NoSessions = 28,
-    /// Capture cannot be offloaded (S13).
-    CaptureUnsupported = 29,
     /// The stream's kind of synchronisation is not supported.
     SyncUnsupported = 30,
     /// A server had no place for another operation or object: ask again.
@@ -153,13 +149,12 @@ impl Refusal {
             | Self::ShuttingDown
             | Self::NoEndpoint
             | Self::EndpointBusy
-            | Self::CaptureUnsupported
             | Self::Revoked
             | Self::Misbehaved
             | Self::ControllerFailed
             | Self::ServerDied
             | Self::BrokerDefect => ENODEV,
-            Self::Suspended | Self::BusyStream | Self::BusyDevice | Self::ForeignClient => EBUSY,
+            Self::Suspended | Self::BusyStream | Self::ForeignClient => EBUSY,
             Self::InterrupterTaken
             | Self::InterrupterRange
             | Self::NoMemoryRing
@@ -284,7 +279,6 @@ const fn audio(error: UsbAudioError) -> Refusal {
             Refusal::FormatUnsupported
         }
         E::BadInterval => Refusal::BadInterval,
-        E::CaptureUnsupported => Refusal::CaptureUnsupported,
         E::SyncUnsupported => Refusal::SyncUnsupported,
         E::ControlFailed => Refusal::ControlFailed,
         E::Bandwidth => Refusal::Bandwidth,
@@ -296,6 +290,8 @@ const fn audio(error: UsbAudioError) -> Refusal {
         E::NotYet
         | E::NotOwner
         | E::NotAllowed
+        // Of the host path, which a peer's stream does not take.
+        | E::CaptureUnsupported
         | E::WrongDrive
         | E::PartialFrame
         | E::NoControl
@@ -316,9 +312,13 @@ const fn core(error: UsbCoreError) -> Refusal {
         E::Stall | E::Transaction | E::TransferFailed => Refusal::ControlFailed,
         E::TimedOut => Refusal::TimedOut,
         E::ControllerDead => Refusal::ControllerFailed,
-        E::NotYet | E::NotOwner | E::AlreadyHeld | E::NotHeld | E::NotClaimed | E::BadRequest => {
-            Refusal::BrokerDefect
-        }
+        E::NotYet
+        | E::NotAllowed
+        | E::NotOwner
+        | E::AlreadyHeld
+        | E::NotHeld
+        | E::NotClaimed
+        | E::BadRequest => Refusal::BrokerDefect,
     }
 }
 
@@ -328,7 +328,6 @@ const fn xhci(error: XhciError) -> Refusal {
         E::StaleServer | E::ServerDied => Refusal::ServerDied,
         E::Stale | E::DeviceGone | E::NotConnected => Refusal::Revoked,
         E::NotReady | E::ControllerDead => Refusal::ControllerFailed,
-        E::SidebandExists => Refusal::BusyDevice,
         E::NoSidebands | E::NoTickets | E::Resource | E::NoSlots | E::NoBounceMemory => {
             Refusal::NoResources
         }
@@ -338,6 +337,7 @@ const fn xhci(error: XhciError) -> Refusal {
         E::InterrupterRange | E::InterruptersExhausted => Refusal::InterrupterRange,
         E::NoRingMemory | E::NoContextMemory | E::Segments => Refusal::NoMemoryRing,
         E::MapFailed | E::StillMapped => Refusal::MapFailed,
+        E::Suspended => Refusal::Suspended,
         E::Bandwidth | E::ExitLatency => Refusal::Bandwidth,
         E::TimedOut => Refusal::TimedOut,
         E::GateTimeout => Refusal::GateFailed,

@@ -48,12 +48,12 @@ pub fn check(request: &StreamRequest, cards: &Cards) -> Result<Wanted, Refusal> 
     if !card.present {
         return Err(Refusal::ShuttingDown);
     }
-    let (direction, streams) = match token.direction() {
-        0 => (Direction::Out, card.info.playback),
-        1 => (Direction::In, card.info.capture),
+    let direction = match token.direction() {
+        0 => Direction::Out,
+        1 => Direction::In,
         _ => return Err(Refusal::BadDirection),
     };
-    if token.pcm() >= streams {
+    if token.pcm() >= card.streams(direction) {
         return Err(Refusal::NoStream);
     }
     if let Some(interval) = request.service_interval {

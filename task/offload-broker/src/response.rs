@@ -44,14 +44,9 @@ pub fn refused(dialect: Dialect, token: Token, refusal: Refusal) -> StreamRespon
 /// that was about to use them, the interrupter as number 0 until there is one
 /// (B13).
 #[must_use]
-pub fn broken_off(
-    dialect: Dialect,
-    facts: &Facts,
-    description: Option<&StreamDescription>,
-    refused: &Refused,
-) -> StreamResponse {
+pub fn broken_off(dialect: Dialect, facts: &Facts, refused: &Refused) -> StreamResponse {
     let bare = self::refused(dialect, facts.token(), refused.refusal);
-    let (Dialect::Upstream, Some(description)) = (dialect, description) else {
+    let (Dialect::Upstream, Some(description)) = (dialect, &refused.description) else {
         return bare;
     };
     let known = describe(bare, facts, description);

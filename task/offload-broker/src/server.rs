@@ -17,7 +17,9 @@ use dsp_link_api::{Address, DspLink, DspLinkError, MAX_PAYLOAD};
 use fifo::Fifo;
 use idol_runtime::{NotificationHandler, RequestError};
 use iommu_api::{Iommu, IommuError};
-use offload_broker_api::{BrokerError, RouteHandle, RouteRequest, RouteState, SessionInfo, Status};
+use offload_broker_api::{
+    BrokerError, RouteHandle, RouteRequest, RouteState, SessionInfo, SessionPhase, Status,
+};
 use peers::Peers;
 use usb_audio_api::{UsbAudio, UsbAudioError};
 use usb_core_api::UsbCore;
@@ -32,6 +34,7 @@ use crate::Config;
 use crate::broker::{Broker, Settings};
 use crate::ops::{Ask, Effect, Input, Op, Reply, Server, Trouble};
 use crate::refusal::{Failure, Refusal};
+use crate::session::SessionId;
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
@@ -52,8 +55,10 @@ const WAITERS: usize = 4;
 enum Trace {
     #[count(skip)]
     None,
-    Asked(Op),
-    Failed(Op, Failure),
+    /// A session's way, and its end.
+    Session(SessionId, SessionPhase),
+    Asked(SessionId, Op),
+    Failed(SessionId, Op, Failure),
     Refused(Refusal),
     Died(Server),
     LinkDied,
@@ -218,7 +223,7 @@ impl Executor<'_> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Ask(ask, op) => {
-                ringbuf::ringbuf_entry!(TRACE, Trace::Asked(op));
+                ringbuf::ringbuf_entry!(TRACE, Trace::Asked(ask.session, op));
                 match self.begin(op) {
                     Began::Answered(result) => self.answered(ask, op, result),
                     Began::Ticket(ticket) => self.remember(ask, ticket),
@@ -235,12 +240,15 @@ impl Executor<'_> {
                 self.post(to, |bytes| message.write_to_prefix(bytes).ok().map(|()| PORT_RECORD));
             }
             Effect::Hint(owner) => peers::hint(owner),
+            Effect::Phase(session, phase) => {
+                ringbuf::ringbuf_entry!(TRACE, Trace::Session(session, phase));
+            }
         }
     }
 
     fn answered(&mut self, ask: Ask, op: Op, result: Result<Reply, Failure>) {
         if let Err(failure) = result {
-            ringbuf::ringbuf_entry!(TRACE, Trace::Failed(op, failure));
+            ringbuf::ringbuf_entry!(TRACE, Trace::Failed(ask.session, op, failure));
             self.look_at_peers |= failure.is_death();
         }
         // A session has one operation under way, and there is a place for each.

@@ -169,11 +169,14 @@ impl Step {
 }
 
 /// The next step for what is held, leaving out what is `stuck`; steps that
-/// depend on a stuck one become stuck with it.
+/// depend on a stuck one become stuck with it. While nobody can say that the
+/// controller has stopped, nothing is taken from it: its reset will stand for
+/// the steps that its driver died before.
 pub fn next(held: &Held, stuck: &mut Steps) -> Option<(Step, Undo)> {
     for step in ORDER {
         let Some(undo) = step.undo(held) else { continue };
-        if step.after().iter().any(|&earlier| stuck.contains(earlier)) {
+        let runs = held.adrift && step == S::DisplaceBuffer;
+        if runs || step.after().iter().any(|&earlier| stuck.contains(earlier)) {
             stuck.insert(step);
         }
         if !stuck.contains(step) {

@@ -6,10 +6,24 @@
 //! is set with the first vote and ends with the last. A vote that is released
 //! twice is a counted defect, not a wrong count (D-9, R16).
 
+use counters::{Count, count, counters};
 use dsp_abi::SESSIONS;
 use usb_core_api::DeviceHandle;
 
 use crate::session::SessionId;
+
+/// What happened to votes: what was cast and not released still stands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Count)]
+pub enum Change {
+    /// One was cast, pending or committed at once.
+    Cast,
+    /// One was released.
+    Released,
+    /// One was released that was not there.
+    ReleasedTwice,
+}
+
+counters!(VOTES, Change);
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -53,6 +67,7 @@ impl Votes {
         let state = if held { State::Committed } else { State::Pending };
         let free = self.votes.iter_mut().find(|vote| vote.is_none());
         *free.expect("a place per session") = Some(Vote { session, device, state });
+        count!(VOTES, Change::Cast);
         if held { Cast::Committed } else { Cast::AskHold }
     }
 
@@ -75,6 +90,7 @@ impl Votes {
             self.count_double_release();
             return None;
         };
+        count!(VOTES, Change::Released);
         if self.votes.iter().flatten().any(|other| other.device == vote.device) {
             return None;
         }
@@ -91,6 +107,7 @@ impl Votes {
     /// A release of what was not there.
     pub fn count_double_release(&mut self) {
         self.double_releases = self.double_releases.wrapping_add(1);
+        count!(VOTES, Change::ReleasedTwice);
     }
 
     /// Whether the session's vote is committed.

@@ -9,6 +9,7 @@ use offload_broker::ops::{Input, Trouble};
 use offload_broker::refusal::{Dialect, Refusal};
 use offload_broker_api::{RouteEnding, RouteRequest, RouteState, SessionPhase};
 use qmi::{Event, Status, Token};
+use usb_types::Direction;
 use world::{DOWN, PEER, PORT_SERVICE, UP, World, disable, enable};
 use xhci_api::GateOpening;
 
@@ -205,8 +206,14 @@ fn only_the_session_that_was_misused_is_lost() {
 
 #[test]
 fn the_route_of_a_lost_session_ends_with_its_own_reason_whatever_the_dsp_says() {
-    let request =
-        RouteRequest { rate: 48000, format: 2, channels: 2, frames: 1000, buffer_us: 10_000 };
+    let request = RouteRequest {
+        direction: Direction::Out,
+        rate: 48000,
+        format: 2,
+        channels: 2,
+        frames: 1000,
+        buffer_us: 10_000,
+    };
     for (trouble, why) in
         [(REFUSED, RouteEnding::Misbehaved), (Trouble::Restarted, RouteEnding::DspGone)]
     {

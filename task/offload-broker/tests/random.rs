@@ -197,6 +197,28 @@ fn check(world: &World) {
     distinct.dedup();
     assert_eq!(tokens.len(), distinct.len(), "a stream has one session");
     assert_eq!(status.begun - status.ended, u32::from(status.sessions));
+    check_story(world, usize::from(status.sessions));
+}
+
+/// R3: whoever reads the trace can tell each session's life from its first moment
+/// to its one end, and no other way through its phases.
+fn check_story(world: &World, live: usize) {
+    use SessionPhase as P;
+    let mut at: BTreeMap<u32, SessionPhase> = BTreeMap::new();
+    for &(id, phase) in &world.phases {
+        let before = at.insert(id, phase);
+        let follows = match before {
+            None => phase == P::Reserved,
+            Some(P::Reserved) => matches!(phase, P::Mapped | P::Draining),
+            Some(P::Mapped) => phase == P::Armed,
+            Some(P::Armed) => matches!(phase, P::Running | P::Draining),
+            Some(P::Running) => phase == P::Draining,
+            Some(P::Draining) => phase == P::Free,
+            Some(P::Free) => false,
+        };
+        assert!(follows, "session {id} went from {before:?} to {phase:?}");
+    }
+    assert_eq!(at.values().filter(|&&phase| phase != P::Free).count(), live);
 }
 
 /// The steps that a session still owes are done in the one order, whatever it
@@ -244,6 +266,7 @@ proptest! {
         // Everything comes to rest: no more failures, no more peer, no more devices.
         world.fail.clear();
         world.finish_all();
+        world.input(Input::ControllerReady);
         world.input(Input::NodeGone(PEER.node));
         world.finish_all();
         for card in 1..4 {

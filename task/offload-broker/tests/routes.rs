@@ -14,8 +14,14 @@ use usb_types::Direction;
 use world::{OTHER, PORT_SERVICE, World};
 
 const PLAYER: TaskId = TaskId::new(7, Generation(0));
-const REQUEST: RouteRequest =
-    RouteRequest { rate: 44100, format: 2, channels: 2, frames: 1000, buffer_us: 10_000 };
+const REQUEST: RouteRequest = RouteRequest {
+    direction: Direction::Out,
+    rate: 44100,
+    format: 2,
+    channels: 2,
+    frames: 1000,
+    buffer_us: 10_000,
+};
 
 fn world() -> World {
     let mut world = World::new(Dialect::Precise);
@@ -62,6 +68,19 @@ fn s5_s7_the_newest_device_with_playback_and_its_last_stream_are_taken() {
     world.unplug(3);
     world.unplug(1);
     assert_eq!(target(&world, REQUEST), Err(BrokerError::NoDevice));
+}
+
+/// The same for a recording; what a device cannot do it is not asked for.
+#[test]
+fn a_recording_is_made_by_the_newest_device_that_has_a_microphone() {
+    let mut world = world();
+    let record = RouteRequest { direction: Direction::In, ..REQUEST };
+    let target = target(&world, record).expect("a device");
+    assert_eq!((target.stream.card, target.stream.pcm), (1, 0));
+    let (_, _, start) = world.broker.backend.start(PLAYER, &record, &target).expect("a route");
+    assert_eq!(start.token, Token::new(1, 0, 1).0);
+    world.unplug(1);
+    assert_eq!(self::target(&world, record), Err(BrokerError::NoDevice));
 }
 
 #[test]

@@ -3,12 +3,14 @@
 mod world;
 
 use dsp_abi::port;
-use offload_broker::broker::{OP_DEADLINE_MS, PEER_DEADLINE_MS, RETRY_MS};
+use offload_broker::broker::{OP_DEADLINE_MS, PEER_DEADLINE_MS};
 use offload_broker::ops::{Input, Server};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
+use offload_broker::session::RETRY_MS;
 use offload_broker_api::SessionPhase;
 use qmi::{Event, Region, Speed, Status, Token};
 use usb_core_api::UsbCoreError;
+use usb_types::Direction;
 use world::{DOWN, OTHER, PEER, PORT_SERVICE, SID, UP, World, disable, enable};
 use xhci_api::XhciError;
 
@@ -236,6 +238,7 @@ fn a_server_that_dies_at_any_step_of_an_enable_leaves_nothing_behind() {
             }
             world.input(Input::ServerDied(server));
             world.finish_all();
+            world.input(Input::ControllerReady);
             world.pass(PEER_DEADLINE_MS);
             if server == Server::UsbAudio && world.broker.status().sessions == 1 {
                 assert_eq!(up()[step], "arm", "past its last use of the stream it may go on");
@@ -270,6 +273,7 @@ fn an_end_goes_on_whatever_happens_meanwhile() {
             }
             happening(&mut world);
             world.finish_all();
+            world.input(Input::ControllerReady);
             world.pass(PEER_DEADLINE_MS);
             world.assert_clean();
         }
@@ -336,7 +340,14 @@ fn a_route_that_the_dsp_has_not_given_back_keeps_the_cards_number() {
     use offload_broker_api::RouteRequest;
     let mut world = World::new(Dialect::Precise);
     world.input(Input::PortUp(PORT_SERVICE));
-    let request = RouteRequest { rate: 48000, format: 2, channels: 2, frames: 1, buffer_us: 1000 };
+    let request = RouteRequest {
+        direction: Direction::Out,
+        rate: 48000,
+        format: 2,
+        channels: 2,
+        frames: 1,
+        buffer_us: 1000,
+    };
     let owner = abi::TaskId(7);
     let target = world.broker.backend.target(&request, world.broker.cards()).expect("a device");
     let (_, _, start) = world.broker.backend.start(owner, &request, &target).expect("a route");
@@ -419,8 +430,40 @@ fn what_a_dead_driver_left_mapped_is_closed_when_the_controller_is_ready_again()
     world.fail.clear();
     world.log.clear();
     world.input(Input::ControllerReady);
-    assert_eq!(world.log, ["close_window"]);
+    assert_eq!(world.log, ["displace_buffer", "scrub", "close_window"]);
     assert_eq!(world.broker.status().sessions, 0);
+}
+
+/// Rule 6: the driver died with the endpoints running, so the controller plays on
+/// until the driver's next life has reset it. Until then nothing is taken from
+/// under it; who asks for the end is answered all the same.
+#[test]
+fn what_a_controller_adrift_may_still_use_is_not_taken_from_it_before_its_reset() {
+    let mut world = World::running(Dialect::Precise);
+    world.input(Input::ServerDied(Server::Xhci));
+    world.request(PEER, 2, disable(1, 0));
+    assert_eq!(world.log, ["close", "unmap_peer", "release_buffer", "unhold"]);
+    assert_eq!(world.last().status, Some(Status::SUCCESS));
+    assert_eq!((world.broker.status().sessions, world.broker.next_deadline()), (1, None));
+    // Neither time nor the DSP's new life says anything about the controller.
+    world.input(Input::PortUp(PORT_SERVICE));
+    world.pass(2 * PEER_DEADLINE_MS);
+    assert_eq!(world.log.len(), 4);
+    world.input(Input::ControllerReady);
+    assert_eq!(world.log[4..], ["displace_buffer", "scrub", "close_window"]);
+    world.assert_clean();
+}
+
+/// The same before the endpoints were set up: there is nothing to wait for.
+#[test]
+fn a_session_that_was_never_armed_does_not_wait_for_a_reset() {
+    let mut world = World::new(Dialect::Precise);
+    world.mute.insert("map_buffer");
+    world.request(PEER, 1, enable(1, 0));
+    world.input(Input::ServerDied(Server::Xhci));
+    world.finish_all();
+    world.refused_with(Refusal::ServerDied);
+    world.assert_clean();
 }
 
 /// Not confirmed by its deadline: nothing that may be seen is freed, the vote
@@ -525,6 +568,7 @@ fn a_dead_server_is_not_given_back_what_it_gave() {
     let gone = |server: Server| {
         let mut world = World::running(Dialect::Precise);
         world.input(Input::ServerDied(server));
+        world.input(Input::ControllerReady);
         world.request(PEER, 2, disable(1, 0));
         world.assert_clean();
         world.log

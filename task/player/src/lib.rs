@@ -310,6 +310,7 @@ impl Player<'_> {
 
     fn route(&mut self, order: &Order) -> Result<bool, Failure> {
         let request = RouteRequest {
+            direction: Direction::Out,
             rate: order.format.rate,
             format: order.format.sample as u8,
             channels: order.format.channels,

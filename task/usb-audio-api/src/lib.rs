@@ -7,9 +7,8 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
 use idol_derive::{Count, IdolError};
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use usb_core_api::DeviceHandle;
 use usb_types::{Direction, EndpointAddress, Speed};
 
@@ -27,7 +26,7 @@ handles::handle! {
 pub const MAX_CARDS: u8 = 32;
 
 /// A stream of a card, open or not.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Packed)]
 pub struct StreamId {
     /// Card number.
     pub card: u8,
@@ -38,7 +37,7 @@ pub struct StreamId {
 }
 
 /// How samples look in memory: the codes of QMI's audio_format (upstream.md 3.4).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Packed)]
 #[repr(u8)]
 pub enum SampleFormat {
     /// Signed 8 bits.
@@ -80,7 +79,7 @@ pub enum SampleFormat {
 }
 
 /// What a stream shall carry.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct StreamFormat {
     /// How samples look.
     pub sample: SampleFormat,
@@ -93,7 +92,7 @@ pub struct StreamFormat {
 }
 
 /// Who drives a stream's endpoints.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Drive {
     /// `usb_audio`, from what is written to it.
     Host,
@@ -102,7 +101,7 @@ pub enum Drive {
 }
 
 /// What is known of a card.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct CardInfo {
     /// Its device.
     pub device: DeviceHandle,
@@ -119,7 +118,7 @@ pub struct CardInfo {
 }
 
 /// What a peer must know of an open stream (QMI TLVs 0x14 to 0x19, 0x1C).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct StreamDescription {
     /// Its device.
     pub device: DeviceHandle,
@@ -145,12 +144,13 @@ pub struct StreamDescription {
     pub interval_us: u32,
     /// Most bytes in one packet.
     pub max_packet: u16,
-    /// How long sound stays in the device after the last packet, in milliseconds.
+    /// How long sound stays in the device after the last packet, in milliseconds;
+    /// 0 for a capture stream.
     pub tail_ms: u16,
 }
 
 /// How an operation ended well.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Completed {
     /// Nothing more to say.
     Done,
@@ -166,7 +166,7 @@ pub enum Completed {
 }
 
 /// News from `usb_audio`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Event {
     /// No more news.
     None,
@@ -187,7 +187,7 @@ pub enum Event {
 }
 
 /// What `usb_audio` holds.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Status {
     /// Card numbers in use, vanished ones included.
     pub cards: u8,
@@ -233,7 +233,7 @@ pub enum UsbAudioError {
     RateExceedsPacket,
     /// The service interval is none of the device's (B9).
     BadInterval,
-    /// Capture streams cannot be opened yet.
+    /// Only peers record: there is no capture on the host path.
     CaptureUnsupported,
     /// The stream needs a kind of synchronisation that is not there yet.
     SyncUnsupported,

@@ -9,7 +9,7 @@ use abi::TaskId;
 use handles::{Epoch, Table, Tickets};
 use usb_audio_api::{CardInfo, Completed, StreamHandle, StreamId, TicketHandle, UsbAudioError};
 use usb_core_api::{DeviceHandle, Event, UsbCoreError};
-use usb_desc::uac::{Alternate, Audio};
+use usb_desc::uac::{Alternate, Audio, Stream};
 use usb_desc::{Config, InterfaceNumber, Issue, Rule};
 use usb_types::{Direction, EndpointAddress, Speed};
 
@@ -57,6 +57,8 @@ pub(crate) struct Lane {
     pub(crate) host: Option<u8>,
     /// The device is gone.
     pub(crate) gone: bool,
+    /// The device is out of reach while the system is suspended.
+    pub(crate) asleep: bool,
 }
 
 impl Lane {
@@ -68,8 +70,12 @@ impl Lane {
         self.alternate.data.address
     }
 
+    /// A recording is over with its last packet.
     pub(crate) fn tail_ms(&self) -> u16 {
-        TAIL_MS + u16::from(self.alternate.delay.min(MAX_DELAY_MS))
+        match self.id.direction {
+            Direction::Out => TAIL_MS + u16::from(self.alternate.delay.min(MAX_DELAY_MS)),
+            Direction::In => 0,
+        }
     }
 }
 
@@ -148,8 +154,8 @@ impl Engine {
             lanes: [None; MAX_OPEN],
             handles: Table::new(epoch),
             tickets: Tickets::new(epoch),
-            jobs: [const { None }; MAX_JOBS],
-            hosts: [const { None }; MAX_HOST],
+            jobs: core::array::from_fn(|_| None),
+            hosts: core::array::from_fn(|_| None),
             blob: [0; MAX_CONFIGURATION],
         }
     }
@@ -161,6 +167,13 @@ impl Engine {
                 Ok(Event::None) => break,
                 Ok(Event::Attached(device)) => self.attached(world, device),
                 Ok(Event::Detached(device)) => self.detached(world, device),
+                Ok(Event::Suspended(device)) => self.sleep(device, true),
+                Ok(Event::Resumed(device)) => {
+                    self.sleep(device, false);
+                    self.go_on(world, device);
+                }
+                // The system's sleep is not this task's to end.
+                Ok(Event::Woken(_)) => {}
                 Ok(Event::TicketDone(ticket)) => self.ticket_done(world, ticket),
                 Ok(Event::IsochProgress { device, endpoint }) => {
                     self.progress(world, device, endpoint);
@@ -274,6 +287,13 @@ impl Engine {
         }
     }
 
+    /// A device is out of its clients' reach, or back: its streams wait.
+    fn sleep(&mut self, device: DeviceHandle, asleep: bool) {
+        for lane in self.lanes.iter_mut().flatten().filter(|lane| lane.device == device) {
+            lane.asleep = asleep;
+        }
+    }
+
     /// A card's device is gone, and with it whatever ran on it; `error` is what
     /// waiting clients are told.
     fn card_gone(&mut self, world: &mut impl World, number: u8, error: UsbAudioError) {
@@ -346,8 +366,13 @@ impl Engine {
 
     /// The feature units of a card's playback.
     pub(crate) fn playback_units(audio: &Audio) -> Units {
+        Self::units_of(audio.streams.iter().filter(|stream| stream.direction == Direction::Out))
+    }
+
+    /// The feature units of some streams.
+    pub(crate) fn units_of<'a>(streams: impl Iterator<Item = &'a Stream>) -> Units {
         let mut units = Units::new();
-        for stream in audio.streams.iter().filter(|stream| stream.direction == Direction::Out) {
+        for stream in streams {
             for &features in stream.controls.iter() {
                 let unit = Unit { control: stream.control, features };
                 if !units.contains(&unit) {

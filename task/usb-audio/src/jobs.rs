@@ -7,6 +7,7 @@
 use handles::Cancelled;
 use usb_audio_api::{Completed, TicketHandle, UsbAudioError};
 use usb_core_api::{DeviceHandle, TicketHandle as CoreTicket, UsbCoreError};
+use usb_types::Direction;
 
 use crate::MAX_OPEN;
 use crate::engine::{Engine, Lane, Outcome, Phase, Trace, Work, trace};
@@ -99,16 +100,31 @@ impl Engine {
     pub(crate) fn card_of_job(&self, place: usize) -> Option<u8> {
         match self.jobs.get(place)?.as_ref()?.goal {
             Goal::Controls(card) => Some(card),
+            _ => Some(self.lane_of_job(place)?.id.card),
+        }
+    }
+
+    /// The lane that the job in `place` is about.
+    fn lane_of_job(&self, place: usize) -> Option<&Lane> {
+        match self.jobs.get(place)?.as_ref()?.goal {
+            Goal::Controls(_) => None,
             Goal::Open(lane) | Goal::Undo(lane, _) | Goal::Close(lane) => {
-                Some(self.lanes.get(usize::from(lane))?.as_ref()?.id.card)
+                self.lanes.get(usize::from(lane))?.as_ref()
             }
         }
     }
 
     /// What the device of the job in `place` shall sound like.
     fn level_of_job(&self, place: usize) -> Level {
+        let records =
+            self.lane_of_job(place).is_some_and(|lane| lane.id.direction == Direction::In);
         let card = self.card_of_job(place).and_then(|card| self.cards.get(card));
-        card.map_or(Level::default(), |card| card.level())
+        match card {
+            // A card's volume and mute are those of its playback; a microphone
+            // is open and at 0 dB.
+            Some(card) if !records => card.level(),
+            _ => Level::default(),
+        }
     }
 
     /// Starts the next request of a job, or ends it.

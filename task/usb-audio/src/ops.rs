@@ -75,6 +75,9 @@ impl Engine {
         if self.lane_of(id).is_some() {
             return Err(UsbAudioError::StreamBusy);
         }
+        if (id.direction, drive) == (Direction::In, Drive::Host) {
+            return Err(UsbAudioError::CaptureUnsupported);
+        }
         let (card, alternate, units) = self.choose(world, id, format)?;
         self.tickets.room_for(caller).map_err(no_tickets)?;
         let place = self.lanes.iter().position(Option::is_none).ok_or(UsbAudioError::NoStreams)?;
@@ -99,6 +102,7 @@ impl Engine {
             rate: format.rate,
             host,
             gone: false,
+            asleep: false,
         });
         let script = Script::open(&alternate, format.rate, units);
         self.run(world, job, Job::new(Goal::Open(place as u8), device, script, Some(ticket)));
@@ -138,9 +142,6 @@ impl Engine {
                 _ => UsbAudioError::NoStream,
             });
         };
-        if stream.direction == Direction::In {
-            return Err(UsbAudioError::CaptureUnsupported);
-        }
         let layout = layout(format.sample).ok_or(UsbAudioError::NoFormat)?;
         let wanted = Wanted {
             format: layout,
@@ -150,7 +151,12 @@ impl Engine {
         };
         let alternate =
             select(audio.alternates_of(place), card.speed, &wanted).map_err(mismatch)?;
-        Ok((card, *alternate, Self::playback_units(&audio)))
+        let units = match id.direction {
+            // Playback streams of a card sound alike.
+            Direction::Out => Self::playback_units(&audio),
+            Direction::In => Self::units_of([stream].into_iter()),
+        };
+        Ok((card, *alternate, units))
     }
 
     fn read_card(&mut self, world: &mut impl World, card: &Card) -> Result<Audio, UsbAudioError> {

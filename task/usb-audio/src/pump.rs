@@ -38,6 +38,16 @@ impl Engine {
         }
     }
 
+    /// A device is back in reach: its host streams go on where they stood.
+    pub(crate) fn go_on(&mut self, world: &mut impl World, device: DeviceHandle) {
+        for place in 0..self.lanes.len() {
+            if let Some(lane) = self.lanes[place].filter(|lane| lane.device == device) {
+                self.follow(world, &lane);
+                self.pump(world, place);
+            }
+        }
+    }
+
     /// Reads what the feedback endpoint said.
     pub(crate) fn follow(&mut self, world: &mut impl World, lane: &Lane) {
         let Some(host) = self.host_mut(lane) else {
@@ -64,7 +74,7 @@ impl Engine {
         let Some(lane) = self.lanes.get(place).copied().flatten() else {
             return;
         };
-        let usable = lane.phase == Phase::Open && !lane.gone;
+        let usable = lane.phase == Phase::Open && !lane.gone && !lane.asleep;
         let Some(host) = self.host_mut(&lane).filter(|_| usable) else {
             return;
         };
@@ -141,11 +151,15 @@ impl Engine {
         }
     }
 
-    /// When to look again, if ever.
+    /// When to look again, if ever; not at a stream that sleeps with the system.
     pub(crate) fn deadline(&self, now: u64) -> Option<u64> {
-        let drains = self.hosts.iter().flatten().filter_map(|host| match host.drain? {
-            (_, Drain::Flushing) => Some(now + LOOK_AGAIN_MS),
-            (_, Drain::Tail { until }) => Some(until),
+        let lanes = self.lanes.iter().flatten().filter(|lane| !lane.asleep);
+        let drains = lanes.filter_map(|lane| {
+            let host = self.hosts.get(usize::from(lane.host?))?.as_ref()?;
+            match host.drain? {
+                (_, Drain::Flushing) => Some(now + LOOK_AGAIN_MS),
+                (_, Drain::Tail { until }) => Some(until),
+            }
         });
         let jobs = self.jobs.iter().flatten().filter_map(|job| job.retry_at);
         drains.chain(jobs).min()

@@ -348,6 +348,7 @@ pub(crate) fn refusal(error: UsbCoreError) -> UsbAudioError {
         | UsbCoreError::InterfaceBusy
         | UsbCoreError::Busy
         | UsbCoreError::NotClaimed
+        | UsbCoreError::NotAllowed
         | UsbCoreError::NotOwner => UsbAudioError::StreamBusy,
         UsbCoreError::TimedOut => UsbAudioError::TimedOut,
         UsbCoreError::ServerDied | UsbCoreError::StaleServer => UsbAudioError::CoreDied,

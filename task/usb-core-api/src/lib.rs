@@ -5,9 +5,8 @@
 
 #![no_std]
 
-use hubpack::SerializedSize;
 use idol_derive::{Count, IdolError};
-use serde::{Deserialize, Serialize};
+use packed::Packed;
 use usb_types::{EndpointAddress, Setup, Speed};
 use xhci_api::SlotHandle;
 
@@ -22,7 +21,7 @@ handles::handle! {
 }
 
 /// What is known of a device.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct DeviceInfo {
     /// Controller number in the image.
     pub controller: u8,
@@ -49,7 +48,7 @@ pub struct DeviceInfo {
 }
 
 /// A device's power state.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum PowerState {
     /// Up.
     Active,
@@ -61,8 +60,31 @@ pub enum PowerState {
     Resuming,
 }
 
+/// Where the system is between running and suspended.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
+pub enum SystemPower {
+    /// It runs.
+    #[default]
+    Awake,
+    /// Devices go down.
+    Suspending,
+    /// All that was to go down is down.
+    Suspended,
+    /// Devices come up.
+    Resuming,
+}
+
+/// What a suspend of the system takes down.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
+pub enum Depth {
+    /// Every device but those that are held.
+    AllButHeld,
+    /// Every device (U8).
+    All,
+}
+
 /// News from `usb_core`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub enum Event {
     /// No more news.
     None,
@@ -70,6 +92,13 @@ pub enum Event {
     Attached(DeviceHandle),
     /// A device is gone; its handle answers `DeviceGone` from now on.
     Detached(DeviceHandle),
+    /// The system is suspended, or about to be: whatever is asked of the device
+    /// now is `Suspended`, and its packets go nowhere.
+    Suspended(DeviceHandle),
+    /// The device is in reach again, as it was left.
+    Resumed(DeviceHandle),
+    /// A device woke the system, which is suspended (to `power`).
+    Woken(DeviceHandle),
     /// A ticket of the caller's is ready.
     TicketDone(TicketHandle),
     /// Packets of a host-path isochronous endpoint completed.
@@ -82,7 +111,7 @@ pub enum Event {
 }
 
 /// How a host-path isochronous endpoint is doing. Counts wrap.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
 pub struct PipeStatus {
     /// Packets queued and not completed.
     pub queued: u8,
@@ -97,12 +126,18 @@ pub struct PipeStatus {
 }
 
 /// What `usb_core` holds.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, SerializedSize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
 pub struct Status {
     /// Devices attached.
     pub devices: u8,
     /// Holds that stand.
     pub holds: u8,
+    /// Devices that are suspended, or on their way there or back.
+    pub suspended: u8,
+    /// Alternate settings 0 that devices have not been told of yet.
+    pub owed: u8,
+    /// Where the system is.
+    pub system: SystemPower,
     /// Enumerations that failed.
     pub failed_enumerations: u32,
 }
@@ -119,6 +154,8 @@ pub enum UsbCoreError {
     Stale,
     /// The handle is another task's: a defect of the caller.
     NotOwner,
+    /// The operation is not for the caller: a defect of the caller.
+    NotAllowed,
     /// The caller has too many operations under way: end some.
     NoTickets,
     /// The device is gone.
@@ -139,7 +176,8 @@ pub enum UsbCoreError {
     NoAlternate,
     /// No such endpoint in the alternate setting in force.
     NoEndpoint,
-    /// The interface is being switched.
+    /// The interface is being switched, or the system is on its way the other
+    /// way: try again.
     Busy,
     /// The request is not for an interface or endpoint of the caller's.
     BadRequest,

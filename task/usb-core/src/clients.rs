@@ -13,10 +13,20 @@ use crate::{MAX_CLIENTS, MAX_DEVICES};
 /// Operations that one client can have under way.
 pub(crate) const TICKETS_EACH: usize = 8;
 
-/// A device that the client knows of.
+/// A device as clients see it.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) device: DeviceHandle,
+    /// Whether its clients may ask for anything.
+    pub(crate) in_reach: bool,
+    /// How often it was out of reach; wraps.
+    pub(crate) naps: u8,
+}
+
+/// A device that the client knows of, as it was told last.
 #[derive(Copy, Clone, Debug)]
 struct Known {
-    device: DeviceHandle,
+    seen: View,
     /// DCI bits of endpoints with progress not told yet.
     progress: u32,
 }
@@ -60,42 +70,46 @@ impl Clients {
     }
 
     /// The next piece of news for `task`. `live` are the devices there are.
+    /// That a device was out of reach is told even when it is back by then,
+    /// because what was refused meanwhile is not asked for again by itself.
     ///
     /// # Panics
     /// When more tasks come than [`MAX_CLIENTS`], which the image's neighbours
     /// rule out.
-    pub(crate) fn pull(
-        &mut self,
-        task: TaskId,
-        live: impl Iterator<Item = DeviceHandle> + Clone,
-    ) -> Event {
+    pub(crate) fn pull(&mut self, task: TaskId, live: impl Iterator<Item = View> + Clone) -> Event {
         let client = self.admit(task);
         client.hint = false;
         for place in &mut client.known {
-            match place {
-                Some(known) if !live.clone().any(|device| device == known.device) => {
-                    let device = known.device;
-                    *place = None;
-                    return Event::Detached(device);
-                }
+            let Some(known) = place else { continue };
+            let device = known.seen.device;
+            let Some(now) = live.clone().find(|view| view.device == device) else {
+                *place = None;
+                return Event::Detached(device);
+            };
+            let was = core::mem::replace(&mut known.seen, now);
+            match (was.in_reach, now.in_reach) {
+                (true, false) => return Event::Suspended(device),
+                (false, true) => return Event::Resumed(device),
+                (true, true) if was.naps != now.naps => return Event::Resumed(device),
                 _ => {}
             }
         }
         let knows = |client: &Client, device| {
-            client.known.iter().flatten().any(|known| known.device == device)
+            client.known.iter().flatten().any(|known| known.seen.device == device)
         };
-        if let Some(device) = live.clone().find(|device| !knows(client, *device)) {
+        if let Some(new) = live.clone().find(|view| !knows(client, view.device)) {
             // What is gone was told first, so there is a place for each that
             // is there.
             if let Some(place) = client.known.iter_mut().find(|place| place.is_none()) {
-                *place = Some(Known { device, progress: 0 });
-                return Event::Attached(device);
+                // Whoever hears of a device first takes it to be awake.
+                *place = Some(Known { seen: View { in_reach: true, ..new }, progress: 0 });
+                return Event::Attached(new.device);
             }
         }
         if let Some(ticket) = client.ready.iter_mut().find_map(Option::take) {
             return Event::TicketDone(ticket);
         }
-        for Known { device, progress } in client.known.iter_mut().flatten() {
+        for Known { seen: View { device, .. }, progress } in client.known.iter_mut().flatten() {
             if *progress != 0 {
                 let dci = progress.trailing_zeros() as u8;
                 *progress &= *progress - 1;
@@ -133,8 +147,16 @@ impl Clients {
     /// Packets of an endpoint of `task`'s completed.
     pub(crate) fn progress(&mut self, task: TaskId, device: DeviceHandle, dci: u8) {
         let client = self.admit(task);
-        if let Some(known) = client.known.iter_mut().flatten().find(|k| k.device == device) {
+        if let Some(known) = client.known.iter_mut().flatten().find(|k| k.seen.device == device) {
             known.progress |= 1 << (dci & 31);
+            client.hint = true;
+        }
+    }
+
+    /// There is something that only the task `index` is told.
+    pub(crate) fn hint_index(&mut self, index: u16) {
+        let ours = |client: &&mut Client| client.task.index() == usize::from(index);
+        for client in self.list.iter_mut().flatten().filter(ours) {
             client.hint = true;
         }
     }

@@ -36,6 +36,8 @@ pub(crate) trait Controller {
         add: &[EndpointSpec],
     ) -> Answer<TicketHandle>;
     fn start_disable_slot(&self, slot: SlotHandle) -> Answer<TicketHandle>;
+    fn start_suspend_device(&self, slot: SlotHandle) -> Answer<TicketHandle>;
+    fn start_resume_device(&self, slot: SlotHandle) -> Answer<TicketHandle>;
     fn write_isoch(&self, slot: SlotHandle, dci: u8, lengths: &[u8], data: &[u8]) -> Answer<u8>;
     fn read_isoch(&self, slot: SlotHandle, dci: u8, data: &mut [u8]) -> Answer<u16>;
     fn isoch_status(&self, slot: SlotHandle, dci: u8) -> Answer<IsochStatus>;
@@ -103,6 +105,14 @@ impl Controller for Xhci {
         self.start_disable_slot(slot)
     }
 
+    fn start_suspend_device(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        self.start_suspend_device(slot)
+    }
+
+    fn start_resume_device(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        self.start_resume_device(slot)
+    }
+
     fn write_isoch(&self, slot: SlotHandle, dci: u8, lengths: &[u8], data: &[u8]) -> Answer<u8> {
         self.write_isoch(slot, dci, lengths, data)
     }
@@ -130,6 +140,7 @@ pub(crate) fn refusal(error: XhciError) -> UsbCoreError {
         XhciError::NoEndpoint | XhciError::NotRunning => UsbCoreError::NoEndpoint,
         XhciError::Busy | XhciError::NoTickets => UsbCoreError::Busy,
         XhciError::TimedOut => UsbCoreError::TimedOut,
+        XhciError::Suspended => UsbCoreError::Suspended,
         XhciError::ControllerDead | XhciError::NotReady | XhciError::ServerDied => {
             UsbCoreError::ControllerDead
         }

@@ -6,7 +6,7 @@
 
 use abi::TaskId;
 use handles::{Epoch, Table};
-use usb_core_api::{DeviceHandle, Status};
+use usb_core_api::{DeviceHandle, PowerState, Status, SystemPower};
 use xhci_api::{Event, TicketHandle as Below};
 
 use crate::clients::Clients;
@@ -14,6 +14,7 @@ use crate::controller::{Controller, is_lost};
 use crate::device::{Device, PortNumber, StoreIndex};
 use crate::jobs::Jobs;
 use crate::ports::{Closing, MAX_CLOSING, Port};
+use crate::sleep::Sleep;
 use crate::{MAX_CONFIGURATION, MAX_DEVICES, MAX_PORTS};
 
 /// How long to wait before what was refused as crowded is asked for again.
@@ -42,6 +43,11 @@ pub(crate) enum Trace {
         alternate: u8,
     },
     ClientGone(TaskId),
+    System(SystemPower),
+    PowerChanged(PortNumber, PowerState),
+    Signalled(PortNumber),
+    Owed(PortNumber, u8),
+    Replaced(PortNumber),
 }
 
 ringbuf::counted_ringbuf!(Trace, 64, Trace::None);
@@ -50,9 +56,20 @@ pub(crate) fn trace(event: Trace) {
     ringbuf::ringbuf_entry!(event);
 }
 
+/// What the image decides.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Settings {
+    /// The task that may suspend the system.
+    pub(crate) power: Option<u16>,
+    /// How long a device is idle before it goes down by itself.
+    pub(crate) autosuspend_ms: Option<u64>,
+}
+
 /// The device tree over a controller.
 pub(crate) struct Core<C> {
     pub(crate) controller: C,
+    pub(crate) settings: Settings,
+    pub(crate) sleep: Sleep,
     pub(crate) devices: Table<Device, DeviceHandle, MAX_DEVICES>,
     pub(crate) ports: [Port; MAX_PORTS],
     /// Configurations, and which places are taken.
@@ -67,10 +84,12 @@ pub(crate) struct Core<C> {
 }
 
 impl<C: Controller> Core<C> {
-    pub(crate) fn new(controller: C, epoch: Epoch) -> Self {
+    pub(crate) fn new(controller: C, epoch: Epoch, settings: Settings) -> Self {
         const { assert!(MAX_DEVICES <= 8, "stores_taken has 8 bits") };
         Self {
             controller,
+            settings,
+            sleep: Sleep::new(),
             devices: Table::new(epoch),
             ports: [Port::Empty; MAX_PORTS],
             stores: [[0; MAX_CONFIGURATION]; MAX_DEVICES],
@@ -87,6 +106,7 @@ impl<C: Controller> Core<C> {
     pub(crate) fn begin(&mut self, now: u64) {
         self.pull_all(now);
         self.scan(now);
+        self.advance(now);
     }
 
     /// Takes the driver's news until there is none.
@@ -105,7 +125,7 @@ impl<C: Controller> Core<C> {
                 }
             }
         }
-        self.advance_jobs(now);
+        self.advance(now);
     }
 
     fn event(&mut self, event: Event, now: u64) {
@@ -130,6 +150,7 @@ impl<C: Controller> Core<C> {
     fn ticket_done(&mut self, ticket: Below, now: u64) {
         if !self.enumeration_answered(ticket, now)
             && !self.job_answered(ticket)
+            && !self.change_answered(ticket, now)
             && !self.slot_closed(ticket, now)
         {
             // Of something that was given up meanwhile: its place is freed.
@@ -144,12 +165,13 @@ impl<C: Controller> Core<C> {
             self.close_slots(now);
         }
         self.tick_ports(now);
-        self.advance_jobs(now);
+        self.advance(now);
     }
 
     /// When [`tick`](Self::tick) is due next; never while nothing is on its way.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.ports.iter().filter_map(Port::deadline).chain(self.retry_at).min()
+        let ports = self.ports.iter().filter_map(Port::deadline);
+        ports.chain(self.retry_at).chain(self.idle_deadline()).min()
     }
 
     pub(crate) fn retry_later(&mut self, now: u64) {
@@ -176,6 +198,8 @@ impl<C: Controller> Core<C> {
 
     /// Another life of a client began: what the old one had is taken back.
     /// What it started on the bus ends by itself.
+    /// What is not held any more is seen to by the next
+    /// [`advance`](Self::advance).
     pub(crate) fn forget_client(&mut self, task: TaskId) {
         trace(Trace::ClientGone(task));
         self.clients.forget(task);
@@ -194,9 +218,11 @@ impl<C: Controller> Core<C> {
     /// Takes a device out of the tree: its handle is void, its tickets are
     /// ready with `DeviceGone`, its clients hear of it.
     pub(crate) fn withdraw(&mut self, handle: DeviceHandle) -> Option<Device> {
-        let device = self.devices.take(handle).ok()?;
+        let mut device = self.devices.take(handle).ok()?;
+        device.power.end();
         trace(Trace::Detached(device.port));
         self.free_store(Some(device.store));
+        self.end_change_of(&device);
         self.end_jobs_of(handle);
         self.clients.devices_changed();
         Some(device)
@@ -219,9 +245,13 @@ impl<C: Controller> Core<C> {
 
     /// What is attached and held.
     pub(crate) fn status(&self) -> Status {
+        let owed = self.devices.iter().map(|(_, _, device)| device.change.owed.count_ones());
         Status {
             devices: self.devices.len() as u8,
             holds: self.devices.iter().map(|(_, _, device)| device.power.holds() as u8).sum(),
+            suspended: self.devices.iter().filter(|(.., device)| !device.is_up()).count() as u8,
+            owed: owed.sum::<u32>() as u8,
+            system: self.sleep.system(),
             failed_enumerations: self.failed_enumerations,
         }
     }

@@ -1,11 +1,12 @@
 //! A configured device: what it is, who uses what of it.
 
 use abi::TaskId;
-use usb_core_api::{DeviceInfo, UsbCoreError};
+use usb_core_api::{DeviceInfo, PowerState, UsbCoreError};
 use usb_desc::{AlternateNumber, Config, Header, InterfaceNumber, MAX_INTERFACES};
 use usb_types::{EndpointAddress, Speed};
 use xhci_api::SlotHandle;
 
+use crate::change::Change;
 use crate::endpoint::{Specs, dci, dcis, specs};
 use crate::power::Power;
 use crate::switch::Standing;
@@ -32,6 +33,7 @@ pub(crate) struct Device {
     /// Bytes of its configuration's descriptors.
     pub(crate) length: u16,
     pub(crate) power: Power,
+    pub(crate) change: Change,
     interfaces: [Option<Interface>; MAX_INTERFACES],
 }
 
@@ -85,8 +87,8 @@ impl Device {
             }
         }
         let length = bytes.len() as u16;
-        let power = Power::new();
-        Self { store, slot, port, speed, descriptor, header, length, power, interfaces }
+        let (power, change) = (Power::new(), Change::default());
+        Self { store, slot, port, speed, descriptor, header, length, power, change, interfaces }
     }
 
     /// Its configuration's descriptors in the store `bytes`.
@@ -115,6 +117,11 @@ impl Device {
             configuration_length: self.length,
             power: self.power.state(),
         }
+    }
+
+    /// Whether it is neither suspended nor on its way there or back.
+    pub(crate) fn is_up(&self) -> bool {
+        self.power.state() == PowerState::Active
     }
 
     /// An interface.

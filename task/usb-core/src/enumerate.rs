@@ -15,15 +15,7 @@ use xhci_api::{PortStatus, XhciError};
 use crate::MAX_CONFIGURATION;
 use crate::device::Slot;
 use crate::endpoint::{Specs, dcis, specs};
-
-/// How long a connection must stay before it is believed (USB 2.0 7.1.7.3).
-pub(crate) const DEBOUNCE_MS: u64 = 100;
-
-/// What a device gets after a reset before it must answer (7.1.7.5).
-pub(crate) const RECOVERY_MS: u64 = 10;
-
-/// What a device gets to take its address (9.2.6.3).
-pub(crate) const ADDRESS_MS: u64 = 2;
+use crate::pause::Pause;
 
 /// How often a device is tried. Some answer only after a second reset; one
 /// that fails three times fails always.
@@ -97,8 +89,8 @@ pub(crate) enum Request {
 /// What comes next.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Come back after so many milliseconds with the port's state.
-    Wait(u64),
+    /// Come back after this pause with the port's state.
+    Wait(Pause),
     /// Ask the controller, and come back with the answer.
     Ask(Request),
     /// The device is configured.
@@ -161,7 +153,7 @@ pub(crate) struct Enumeration {
 }
 
 impl Enumeration {
-    /// A device was seen on the port; begins with [`DEBOUNCE_MS`] of waiting.
+    /// A device was seen on the port; begins with [`Pause::Debounce`].
     #[must_use]
     pub(crate) fn new() -> (Self, Next) {
         let enumeration = Self {
@@ -175,7 +167,7 @@ impl Enumeration {
             length: 0,
             initial: Specs::new(),
         };
-        (enumeration, Next::Wait(DEBOUNCE_MS))
+        (enumeration, Next::Wait(Pause::Debounce))
     }
 
     /// Where it is.
@@ -223,7 +215,7 @@ impl Enumeration {
         match (self.step, answer) {
             (step, Answer::Refused(error)) => Next::Failed(Failure::Refused(step, error)),
             (Step::Debounce, Answer::TimeUp(port)) => self.debounced(port),
-            (Step::Reset, Answer::Done) => self.wait(Step::Recovery, RECOVERY_MS),
+            (Step::Reset, Answer::Done) => self.wait(Step::Recovery, Pause::ResetRecovery),
             (Step::Recovery, Answer::TimeUp(port)) => self.recovered(port),
             (Step::EnableSlot, Answer::Slot(slot)) => {
                 self.slot = Some(slot);
@@ -235,7 +227,7 @@ impl Enumeration {
             }
             (Step::ReadHead, Answer::Data(len)) => self.head(received(store, len)),
             (Step::Evaluate, Answer::Done) => self.address(),
-            (Step::Address, Answer::Done) => self.wait(Step::Settle, ADDRESS_MS),
+            (Step::Address, Answer::Done) => self.wait(Step::Settle, Pause::AddressRecovery),
             (Step::Settle, Answer::TimeUp(_)) => {
                 self.ask(Step::ReadDevice, read_descriptor(DEVICE, Device::LENGTH as u16))
             }
@@ -248,9 +240,9 @@ impl Enumeration {
         }
     }
 
-    fn wait(&mut self, step: Step, ms: u64) -> Next {
+    fn wait(&mut self, step: Step, pause: Pause) -> Next {
         self.step = step;
-        Next::Wait(ms)
+        Next::Wait(pause)
     }
 
     fn ask(&mut self, step: Step, request: Request) -> Next {

@@ -12,12 +12,12 @@ use handles::{Epoch, Handle, Raw};
 use usb_core_api::{DeviceHandle, Event, UsbCoreError};
 use usb_types::{Setup, Speed};
 use xhci_api::{
-    CHANGE_CONNECT, Completed, ControllerInfo, EndpointSpec, Event as Below, IsochStatus,
-    PortStatus, SlotHandle, TicketHandle, XhciError,
+    CHANGE_CONNECT, CHANGE_LINK, Completed, ControllerInfo, EndpointSpec, Event as Below,
+    IsochStatus, LINK_RESUME, PortStatus, SlotHandle, TicketHandle, XhciError,
 };
 
 use crate::controller::{Answer, Controller};
-use crate::core::Core;
+use crate::core::{Core, Settings};
 
 /// QEMU's `usb-audio`: full speed, playback in alternate 1 of interface 1.
 pub(crate) const DEVICE: [u8; 18] = [
@@ -75,6 +75,7 @@ pub(crate) struct Port {
     pub(crate) usb3: bool,
     pub(crate) speed: Option<Speed>,
     pub(crate) changes: u8,
+    pub(crate) link_state: u8,
 }
 
 #[derive(Clone)]
@@ -106,6 +107,17 @@ impl Fake {
         let mut state = self.0.borrow_mut();
         state.ports[usize::from(port) - 1] = Port { changes: CHANGE_CONNECT, ..Port::default() };
         state.events.push_back(Below::PortChanged { port });
+    }
+
+    /// The device at a port signals resume.
+    pub(crate) fn signal(&self, port: u8) {
+        let mut state = self.0.borrow_mut();
+        let place = &mut state.ports[usize::from(port) - 1];
+        if place.connected {
+            place.link_state = LINK_RESUME;
+            place.changes |= CHANGE_LINK;
+            state.events.push_back(Below::PortChanged { port });
+        }
     }
 
     /// Lets everything held back end.
@@ -205,8 +217,9 @@ impl Controller for Fake {
 
     fn port(&self, port: u8) -> Answer<PortStatus> {
         let state = self.0.borrow();
-        let Port { connected, enabled, usb3, speed, changes } = state.ports[usize::from(port) - 1];
-        Ok(PortStatus { connected, enabled, link_state: 0, speed, usb3, changes })
+        let Port { connected, enabled, usb3, speed, changes, link_state } =
+            state.ports[usize::from(port) - 1];
+        Ok(PortStatus { connected, enabled, link_state, speed, usb3, changes })
     }
 
     fn acknowledge_port(&self, port: u8, changes: u8) -> Answer<()> {
@@ -272,6 +285,19 @@ impl Controller for Fake {
         Ok(ticket)
     }
 
+    fn start_suspend_device(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        self.start(format!("suspend {}", slot.raw().index), Completed::Done, vec![])
+    }
+
+    fn start_resume_device(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        let mut state = self.0.borrow_mut();
+        for port in &mut state.ports {
+            port.link_state = 0;
+        }
+        drop(state);
+        self.start(format!("resume {}", slot.raw().index), Completed::Done, vec![])
+    }
+
     fn write_isoch(&self, _: SlotHandle, dci: u8, lengths: &[u8], data: &[u8]) -> Answer<u8> {
         self.0.borrow_mut().log.push(format!("write {dci} {lengths:?} {data:?}"));
         Ok((lengths.len() / 2) as u8)
@@ -296,11 +322,18 @@ pub(crate) struct Bench {
 
 pub(crate) const CLIENT: TaskId = TaskId::new(5, Generation(0));
 pub(crate) const OTHER: TaskId = TaskId::new(6, Generation(0));
+pub(crate) const POWER: TaskId = TaskId::new(8, Generation(0));
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with_autosuspend(None)
+    }
+
+    /// With devices that go down after so many milliseconds.
+    pub(crate) fn with_autosuspend(autosuspend_ms: Option<u64>) -> Self {
         let fake = Fake::new();
-        let mut core = Core::new(fake.clone(), Epoch(3));
+        let settings = Settings { power: Some(8), autosuspend_ms };
+        let mut core = Core::new(fake.clone(), Epoch(3), settings);
         core.begin(0);
         Self { fake, core, now: 0 }
     }

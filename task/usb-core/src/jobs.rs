@@ -20,8 +20,9 @@ use crate::{MAX_CONTROL, MAX_DEVICES};
 /// Tickets of all clients.
 const MAX_TICKETS: usize = 16;
 
-/// Work of all tickets, and of one cancelled ticket per device.
-const MAX_JOBS: usize = MAX_TICKETS + MAX_DEVICES;
+/// Work of all tickets, and per device of one cancelled ticket and one request
+/// of this task's own.
+const MAX_JOBS: usize = MAX_TICKETS + 2 * MAX_DEVICES;
 
 /// How a ticket's work ended: the bytes of an IN data stage, if any.
 #[derive(Copy, Clone, Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    const fn bare(result: Result<(), UsbCoreError>) -> Self {
+    pub(crate) const fn bare(result: Result<(), UsbCoreError>) -> Self {
         Self { result, data: [0; MAX_CONTROL], len: 0 }
     }
 
@@ -51,6 +52,21 @@ pub(crate) enum Work {
     Switch(Switch),
 }
 
+impl Work {
+    /// A request without data.
+    pub(crate) const fn bare(setup: Setup) -> Self {
+        Self::Control(setup, [0; MAX_CONTROL])
+    }
+
+    /// Whether what is next of it needs the device to be up.
+    const fn needs_device(&self) -> bool {
+        match self {
+            Self::Control(..) => true,
+            Self::Switch(switch) => switch.needs_device(),
+        }
+    }
+}
+
 #[derive(Copy, Clone, Debug)]
 struct Job {
     /// Gone once nobody waits for the end.
@@ -61,6 +77,8 @@ struct Job {
     work: Work,
     /// What the driver works at now.
     running: Option<Below>,
+    /// It is this task's own; it goes before all others.
+    own: bool,
 }
 
 /// All work and its tickets.
@@ -72,7 +90,7 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    pub(crate) const fn new(epoch: Epoch) -> Self {
+    pub(crate) fn new(epoch: Epoch) -> Self {
         Self { list: [None; MAX_JOBS], tickets: Tickets::new(epoch), next_order: 0 }
     }
 
@@ -87,8 +105,41 @@ impl Jobs {
         let ticket = self.tickets.start(owner, ()).map_err(|_| UsbCoreError::NoTickets)?;
         let order = self.next_order;
         self.next_order = order.wrapping_add(1);
-        self.list[place] = Some(Job { ticket: Some(ticket), device, order, work, running: None });
+        let job = Job { ticket: Some(ticket), device, order, work, running: None, own: false };
+        self.list[place] = Some(job);
         Ok(ticket)
+    }
+
+    /// A ticket without work of its own: whoever began what it waits for ends it.
+    pub(crate) fn start_bare(&mut self, owner: TaskId) -> Result<TicketHandle, UsbCoreError> {
+        self.tickets.start(owner, ()).map_err(|_| UsbCoreError::NoTickets)
+    }
+
+    /// Work of this task's own on a device that has none yet.
+    pub(crate) fn start_own(&mut self, device: DeviceHandle, work: Work) {
+        let order = self.next_order;
+        self.next_order = order.wrapping_add(1);
+        let place = self.list.iter_mut().find(|place| place.is_none());
+        // There is a place for one such request per device.
+        if let Some(place) = place {
+            *place = Some(Job { ticket: None, device, order, work, running: None, own: true });
+        }
+    }
+
+    /// Whether there is any work for `device`.
+    pub(crate) fn any_of(&self, device: DeviceHandle) -> bool {
+        self.list.iter().flatten().any(|job| job.device == device)
+    }
+
+    /// Whether there is work of this task's own for `device`.
+    pub(crate) fn own_of(&self, device: DeviceHandle) -> bool {
+        self.list.iter().flatten().any(|job| job.device == device && job.own)
+    }
+
+    /// Whether work waits for `device` to be up.
+    pub(crate) fn waits(&self, device: DeviceHandle) -> bool {
+        let waits = |job: &Job| job.running.is_none() && job.work.needs_device();
+        self.list.iter().flatten().any(|job| job.device == device && waits(job))
     }
 
     /// Whether `interface` of `device` is being switched.
@@ -158,7 +209,7 @@ impl Jobs {
             return None;
         }
         // Orders wrap, so age is a difference.
-        let age = |job: &Job| self.next_order.wrapping_sub(job.order);
+        let age = |job: &Job| (job.own, self.next_order.wrapping_sub(job.order));
         let oldest = jobs().map(age).max()?;
         self.list.iter().position(|job| {
             job.as_ref().is_some_and(|job| job.device == device && age(job) == oldest)
@@ -204,6 +255,9 @@ impl<C: Controller> Core<C> {
             self.end_job(index, Ended::bare(Err(UsbCoreError::DeviceGone)));
             return true;
         };
+        if job.work.needs_device() && !device.takes_requests() {
+            return false;
+        }
         let slot = device.slot.handle;
         let asked = match &job.work {
             Work::Control(setup, data) => {
@@ -292,10 +346,43 @@ impl<C: Controller> Core<C> {
         }
     }
 
+    /// A device is out of reach: what waits for it is refused, but that an
+    /// interface goes to alternate 0 is owed to the device.
+    pub(crate) fn refuse_waiting(&mut self, device: DeviceHandle) {
+        for index in 0..MAX_JOBS {
+            let Some(job) = &mut self.jobs.list[index] else { continue };
+            if job.device != device || job.own || job.has_begun() {
+                continue;
+            }
+            let Work::Switch(switch) = &mut job.work else {
+                self.end_job(index, Ended::bare(Err(UsbCoreError::Suspended)));
+                continue;
+            };
+            let (interface, was) = (switch.interface(), switch.from().alternate);
+            let left = switch.skip_telling();
+            if left.is_none() {
+                self.end_job(index, Ended::bare(Err(UsbCoreError::Suspended)));
+                continue;
+            }
+            if was != 0 {
+                self.owe(device, interface);
+            }
+            if let Some(Next::Over(standing, _)) = left {
+                self.enter(device, interface, standing);
+                self.end_job(index, Ended::bare(Ok(())));
+            }
+        }
+    }
+
     fn end_job(&mut self, index: usize, ended: Ended) {
         let Some(ticket) = self.jobs.list[index].take().and_then(|job| job.ticket) else {
             return;
         };
+        self.end_ticket(ticket, ended);
+    }
+
+    /// Ends a ticket and tells its client.
+    pub(crate) fn end_ticket(&mut self, ticket: TicketHandle, ended: Ended) {
         // A job keeps its ticket only while somebody waits for it.
         if let Ok((owner, ())) = self.jobs.tickets.finish(ticket, ended) {
             self.clients.ticket_ready(owner, ticket);

@@ -12,6 +12,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod change;
 mod clients;
 mod controller;
 mod core;
@@ -20,9 +21,11 @@ mod endpoint;
 mod enumerate;
 mod jobs;
 mod ops;
+pub mod pause;
 mod ports;
 pub mod power;
 mod server;
+mod sleep;
 mod switch;
 
 #[cfg(test)]
@@ -58,6 +61,10 @@ pub struct Config {
     pub peer_changed: u32,
     /// Notification bit by which `xhci` tells of news.
     pub xhci: u32,
+    /// Index of the task that may suspend the system, if the image has one.
+    pub power: Option<u16>,
+    /// Milliseconds for which a device must be idle to be suspended; 0 is never.
+    pub autosuspend_ms: u32,
 }
 
 /// Runs the USB core.

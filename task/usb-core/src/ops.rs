@@ -2,12 +2,11 @@
 
 use abi::TaskId;
 use handles::HandleError;
-use usb_core_api::{
-    DeviceHandle, DeviceInfo, Event, PipeStatus, PowerState, TicketHandle, UsbCoreError,
-};
+use usb_core_api::{DeviceHandle, DeviceInfo, Event, PipeStatus, TicketHandle, UsbCoreError};
 use usb_types::{Direction, EndpointAddress, Setup};
 
 use crate::MAX_CONTROL;
+use crate::clients::View;
 use crate::controller::{Controller, refusal};
 use crate::core::Core;
 use crate::device::Device;
@@ -34,9 +33,16 @@ impl<C: Controller> Core<C> {
     }
 
     pub(crate) fn pull(&mut self, caller: TaskId) -> Event {
+        if self.settings.power.map(usize::from) == Some(caller.index())
+            && let Some(device) = self.sleep.take_woken()
+        {
+            return Event::Woken(device);
+        }
         let mut live = [None; crate::MAX_DEVICES];
-        for (place, (handle, _, _)) in live.iter_mut().zip(self.devices.iter()) {
-            *place = Some(handle);
+        for (place, (handle, _, device)) in live.iter_mut().zip(self.devices.iter()) {
+            let power = &device.power;
+            *place =
+                Some(View { device: handle, in_reach: power.is_in_reach(), naps: power.naps() });
         }
         self.clients.pull(caller, live.iter().copied().flatten())
     }
@@ -80,7 +86,12 @@ impl<C: Controller> Core<C> {
         (number, alternate): (u8, u8),
         now: u64,
     ) -> Answer<TicketHandle> {
-        let from = self.active_device(handle)?.claimed(number, caller)?.standing;
+        let device = self.device(handle)?;
+        let in_reach = device.power.is_in_reach();
+        let from = device.claimed(number, caller)?.standing;
+        if !in_reach && alternate != 0 {
+            return Err(UsbCoreError::Suspended);
+        }
         let (_, device) = self.devices.find(handle).map_err(device_error)?;
         let bytes = device.descriptors(&self.stores[usize::from(device.store.0)]);
         let to = device.setting(number, alternate, bytes)?;
@@ -92,7 +103,10 @@ impl<C: Controller> Core<C> {
         }
         let work = Work::Switch(Switch::new(number, from, to));
         let ticket = self.jobs.start(caller, handle, work)?;
-        self.advance_jobs(now);
+        if !in_reach {
+            self.refuse_waiting(handle);
+        }
+        self.advance(now);
         Ok(ticket)
     }
 
@@ -116,7 +130,7 @@ impl<C: Controller> Core<C> {
         let mut data = [0; MAX_CONTROL];
         data[..out.len()].copy_from_slice(out);
         let ticket = self.jobs.start(caller, handle, Work::Control(setup, data))?;
-        self.advance_jobs(now);
+        self.advance(now);
         Ok(ticket)
     }
 
@@ -175,25 +189,26 @@ impl<C: Controller> Core<C> {
         })
     }
 
-    pub(crate) fn hold(&mut self, caller: TaskId, device: DeviceHandle) -> Answer<()> {
-        self.device(device)?.power.hold(caller).map_err(hold_error)
+    pub(crate) fn hold(&mut self, caller: TaskId, device: DeviceHandle, now: u64) -> Answer<()> {
+        self.device(device)?.power.hold(caller).map_err(hold_error)?;
+        self.advance(now);
+        Ok(())
     }
 
-    pub(crate) fn unhold(&mut self, caller: TaskId, device: DeviceHandle) -> Answer<()> {
-        self.device(device)?.power.unhold(caller).map(|_| ()).map_err(hold_error)
+    pub(crate) fn unhold(&mut self, caller: TaskId, device: DeviceHandle, now: u64) -> Answer<()> {
+        self.device(device)?.power.unhold(caller).map_err(hold_error)?;
+        self.advance(now);
+        Ok(())
     }
 
     fn device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
         self.devices.find_mut(handle).map(|(_, device)| device).map_err(device_error)
     }
 
-    /// A device that can be talked to.
+    /// A device that its clients may ask for something.
     fn active_device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
         let device = self.device(handle)?;
-        match device.power.state() {
-            PowerState::Active => Ok(device),
-            _ => Err(UsbCoreError::Suspended),
-        }
+        if device.power.is_in_reach() { Ok(device) } else { Err(UsbCoreError::Suspended) }
     }
 }
 

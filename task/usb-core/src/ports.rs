@@ -1,7 +1,9 @@
 //! Ports: what is connected, what is on its way, what is being given up.
 
 use usb_core_api::DeviceHandle;
-use xhci_api::{CHANGE_CONNECT, Completed, SlotHandle, TicketHandle as Below, XhciError};
+use xhci_api::{
+    CHANGE_CONNECT, Completed, LINK_RESUME, SlotHandle, TicketHandle as Below, XhciError,
+};
 
 use crate::controller::{Controller, is_crowded, is_lost};
 use crate::core::{CROWDED_MS, Core, SELF, Trace, trace};
@@ -99,14 +101,19 @@ impl<C: Controller> Core<C> {
         if status.changes & CHANGE_CONNECT != 0 || !status.connected || broken {
             self.clear_port(index, now);
         }
-        if status.connected && matches!(self.ports[index], Port::Empty) {
+        if matches!(self.ports[index], Port::Attached(_)) && status.link_state == LINK_RESUME {
+            self.signalled(port);
+        }
+        // What comes while the system is suspended is looked at when it is awake.
+        let empty = matches!(self.ports[index], Port::Empty);
+        if status.connected && empty && self.sleep.is_awake() {
             trace(Trace::Connected(port));
             self.attempt(index, 1, now);
         }
     }
 
     /// Ends whatever goes on at a port.
-    fn clear_port(&mut self, index: usize, now: u64) {
+    pub(crate) fn clear_port(&mut self, index: usize, now: u64) {
         match core::mem::replace(&mut self.ports[index], Port::Empty) {
             Port::Attached(device) => {
                 if let Some(device) = self.withdraw(device) {
@@ -156,7 +163,7 @@ impl<C: Controller> Core<C> {
                         Ok(status) => Answer::TimeUp(status),
                         Err(error) => Answer::Refused(error),
                     };
-                    self.advance(index, answer, now);
+                    self.answered(index, answer, now);
                 }
                 Wait::Again(request, _) => self.request(index, request, now),
                 Wait::Ticket(..) => {}
@@ -187,14 +194,14 @@ impl<C: Controller> Core<C> {
             }),
         };
         match answer {
-            Ok(answer) => self.advance(index, answer, now),
+            Ok(answer) => self.answered(index, answer, now),
             Err(XhciError::NotYet) => {}
-            Err(error) => self.advance(index, Answer::Refused(error), now),
+            Err(error) => self.answered(index, Answer::Refused(error), now),
         }
         true
     }
 
-    fn advance(&mut self, index: usize, answer: Answer, now: u64) {
+    fn answered(&mut self, index: usize, answer: Answer, now: u64) {
         let Port::Enumerating(attempt) = &mut self.ports[index] else { return };
         let store: &[u8] = match attempt.store {
             Some(StoreIndex(place)) => &self.stores[usize::from(place)],
@@ -211,7 +218,10 @@ impl<C: Controller> Core<C> {
         match next {
             // `now` is cut to whole milliseconds, and a wait that the bus is owed
             // may not be shorter for it.
-            Next::Wait(ms) => self.wait(index, Wait::Until(now + ms + 1)),
+            Next::Wait(pause) => {
+                pause.note();
+                self.wait(index, Wait::Until(now + pause.ms() + 1));
+            }
             Next::Ask(request) => self.request(index, request, now),
             Next::Ready => self.announce(index),
             Next::Failed(failure) => self.failed(index, failure, now),
@@ -265,7 +275,7 @@ impl<C: Controller> Core<C> {
             Err(error) if is_crowded(error) => {
                 self.wait(index, Wait::Again(request, now + CROWDED_MS));
             }
-            Err(error) => self.advance(index, Answer::Refused(error), now),
+            Err(error) => self.answered(index, Answer::Refused(error), now),
         }
     }
 

@@ -2,16 +2,20 @@
 //!
 //! One bit per caller and incarnation of the device. A hold is granted or
 //! refused here and nowhere else, against the power state at that moment, so
-//! that no caller can believe in a device that is going down. A device that is
-//! held is never suspended, so a release always meets an active device and is
-//! never refused nor deferred; the last one of a device that was kept up
-//! through a suspend of the system leads to its late suspend.
+//! that no caller can believe in a device that is going down. A hold can always
+//! be given back, whatever the device is about; what follows from the last one
+//! waits until the transition of the system that is under way has ended.
+//!
+//! When the system suspends, what becomes of the device is decided once and
+//! kept: the way back follows the decision, not whatever holds there are by then
+//! (U10, R14).
 //!
 //! Deliberately not here: what suspending does to the device, which is a
-//! sequence of transfers.
+//! sequence of transfers (`change`), and when the system does it (`sleep`).
 
 use abi::TaskId;
-use usb_core_api::PowerState;
+use counters::{Count, count, counters};
+use usb_core_api::{Depth, PowerState};
 
 /// Tasks that can hold one device. A device has one audio session owner and
 /// one power manager; a few more cost nothing.
@@ -30,22 +34,36 @@ pub enum HoldError {
     NotHeld,
 }
 
-/// What to do after a hold has ended.
+/// What becomes of a device while the system is suspended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Released {
-    /// Nothing.
-    Kept,
-    /// It was the last one, and the system is suspended: suspend the device.
-    SuspendLate,
+pub enum Decision {
+    /// It is held, and stays up.
+    StaysUp,
+    /// It goes down with the system, and comes up with it.
+    GoesDown,
+    /// It was down already, and stays that when the system comes up (U1).
+    WasDown,
 }
+
+/// What happened to holds: what was taken and did not end still stands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Count)]
+pub enum Hold {
+    /// One was taken.
+    Taken,
+    /// One ended.
+    Ended,
+}
+
+counters!(HOLDS, Hold);
 
 /// One device's power state and its holders.
 #[derive(Copy, Clone, Debug)]
 pub struct Power {
     state: PowerState,
-    /// The system is suspended and this device stayed up because it was held.
-    kept_up: bool,
+    decision: Option<Decision>,
     holders: [Option<TaskId>; MAX_HOLDERS],
+    /// How often the system put it out of its clients' reach; wraps.
+    naps: u8,
 }
 
 impl Default for Power {
@@ -58,13 +76,38 @@ impl Power {
     /// An active device that nobody holds.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: PowerState::Active, kept_up: false, holders: [None; MAX_HOLDERS] }
+        Self { state: PowerState::Active, decision: None, holders: [None; MAX_HOLDERS], naps: 0 }
     }
 
     /// What the device is up to.
     #[must_use]
     pub const fn state(&self) -> PowerState {
         self.state
+    }
+
+    /// What was decided for the suspend of the system that is under way.
+    #[must_use]
+    pub const fn decision(&self) -> Option<Decision> {
+        self.decision
+    }
+
+    /// Whether its clients may ask for anything. One that is suspended because
+    /// nobody wanted anything is brought up when somebody does.
+    #[must_use]
+    pub const fn is_in_reach(&self) -> bool {
+        self.decision.is_none()
+    }
+
+    /// How often it has been out of reach; wraps.
+    #[must_use]
+    pub const fn naps(&self) -> u8 {
+        self.naps
+    }
+
+    /// Whether it is on its way from one state to another.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        matches!(self.state, PowerState::Suspending | PowerState::Resuming)
     }
 
     /// How many hold it.
@@ -78,7 +121,7 @@ impl Power {
     /// # Errors
     /// See [`HoldError`].
     pub fn hold(&mut self, task: TaskId) -> Result<(), HoldError> {
-        if self.state != PowerState::Active || self.kept_up {
+        if self.state != PowerState::Active || self.decision.is_some() {
             return Err(HoldError::Suspended);
         }
         if self.holders.contains(&Some(task)) {
@@ -86,6 +129,7 @@ impl Power {
         }
         let place = self.holders.iter_mut().find(|place| place.is_none());
         *place.ok_or(HoldError::TooMany)? = Some(task);
+        count!(HOLDS, Hold::Taken);
         Ok(())
     }
 
@@ -93,43 +137,90 @@ impl Power {
     ///
     /// # Errors
     /// [`HoldError::NotHeld`], also of one that was given back before.
-    pub fn unhold(&mut self, task: TaskId) -> Result<Released, HoldError> {
+    pub fn unhold(&mut self, task: TaskId) -> Result<(), HoldError> {
         let place = self.holders.iter_mut().find(|place| **place == Some(task));
         *place.ok_or(HoldError::NotHeld)? = None;
-        let late = self.kept_up && self.holds() == 0;
-        Ok(if late { Released::SuspendLate } else { Released::Kept })
+        count!(HOLDS, Hold::Ended);
+        Ok(())
     }
 
-    /// Begins to suspend with the system. A device that is held stays up:
-    /// false.
-    pub fn begin_suspend(&mut self) -> bool {
-        match self.state {
-            PowerState::Active if self.holds() > 0 => {
-                self.kept_up = true;
-                false
+    /// The device is gone, and every hold with it.
+    pub fn end(&mut self) {
+        for holder in &mut self.holders {
+            if holder.take().is_some() {
+                count!(HOLDS, Hold::Ended);
             }
-            PowerState::Active => {
-                self.state = PowerState::Suspending;
-                true
-            }
-            _ => false,
         }
     }
 
-    /// Begins the late suspend that [`Released::SuspendLate`] asks for.
+    /// Decides what becomes of it while the system is suspended, and begins that.
+    /// `None` while it is on its way up, which has to end first. What was
+    /// decided stands, but that a suspend of everything takes also what was to
+    /// stay up.
+    pub fn decide(&mut self, depth: Depth) -> Option<Decision> {
+        let stays = depth == Depth::AllButHeld && self.holds() > 0;
+        let decision = match (self.decision, self.state) {
+            (Some(Decision::StaysUp), PowerState::Active) if depth == Depth::All => {
+                Decision::GoesDown
+            }
+            (Some(known), _) => return Some(known),
+            (None, PowerState::Resuming) => return None,
+            (None, PowerState::Active) if stays => Decision::StaysUp,
+            (None, PowerState::Active) => Decision::GoesDown,
+            (None, PowerState::Suspending | PowerState::Suspended) => Decision::WasDown,
+        };
+        if self.decision.replace(decision).is_none() {
+            self.naps = self.naps.wrapping_add(1);
+        }
+        if decision == Decision::GoesDown {
+            self.state = PowerState::Suspending;
+        }
+        Some(decision)
+    }
+
+    /// Begins the late suspend of a device that stayed up because it was held
+    /// and is not held any more; whether that is so.
     pub fn begin_late_suspend(&mut self) -> bool {
-        let due = self.kept_up && self.holds() == 0 && self.state == PowerState::Active;
+        let due = self.decision == Some(Decision::StaysUp) && self.holds() == 0;
         if due {
-            self.kept_up = false;
+            self.decision = Some(Decision::GoesDown);
             self.state = PowerState::Suspending;
         }
         due
     }
 
-    /// Begins to resume with the system. A device that stayed up has nothing
-    /// to do: false.
-    pub fn begin_resume(&mut self) -> bool {
-        self.kept_up = false;
+    /// The system resumes: the device does what the decision says, and is in
+    /// reach again when that is done. A device whose last change has not ended
+    /// waits for that: false.
+    pub fn resume(&mut self) -> bool {
+        match (self.decision, self.state) {
+            (None, _) => true,
+            (Some(Decision::GoesDown), PowerState::Suspended) => {
+                self.state = PowerState::Resuming;
+                false
+            }
+            (Some(Decision::GoesDown | Decision::StaysUp), PowerState::Active)
+            | (Some(Decision::WasDown), PowerState::Suspended | PowerState::Active) => {
+                self.decision = None;
+                true
+            }
+            (Some(_), _) => false,
+        }
+    }
+
+    /// Begins to suspend a device that nobody wants anything of; whether it
+    /// does: never one that is held.
+    pub fn begin_autosuspend(&mut self) -> bool {
+        let idle = self.state == PowerState::Active && self.decision.is_none() && self.holds() == 0;
+        if idle {
+            self.state = PowerState::Suspending;
+        }
+        idle
+    }
+
+    /// Begins to bring a suspended device up, because somebody wants something
+    /// of it, or it signals itself; whether it does.
+    pub fn begin_wake(&mut self) -> bool {
         let down = self.state == PowerState::Suspended;
         if down {
             self.state = PowerState::Resuming;
@@ -151,15 +242,21 @@ impl Power {
 #[cfg(test)]
 mod tests {
     use abi::{Generation, TaskId};
-    use usb_core_api::PowerState;
+    use usb_core_api::{Depth, PowerState};
 
-    use super::{HoldError, MAX_HOLDERS, Power, Released};
+    use super::{Decision, HoldError, MAX_HOLDERS, Power};
 
     fn task(index: u16) -> TaskId {
         TaskId::new(index, Generation(0))
     }
 
     const BROKER: u16 = 6;
+
+    fn held() -> Power {
+        let mut power = Power::new();
+        power.hold(task(BROKER)).expect("active");
+        power
+    }
 
     #[test]
     fn hold_is_one_bit_per_caller() {
@@ -176,16 +273,15 @@ mod tests {
         let next = TaskId::new(BROKER, Generation(1));
         assert_eq!(power.hold(task(BROKER)), Ok(()));
         assert_eq!(power.hold(next), Ok(()));
-        assert_eq!(power.unhold(task(BROKER)), Ok(Released::Kept));
-        assert_eq!(power.unhold(next), Ok(Released::Kept));
+        assert_eq!(power.unhold(task(BROKER)), Ok(()));
+        assert_eq!(power.unhold(next), Ok(()));
     }
 
     /// D-9: a second release is told, never swallowed.
     #[test]
-    fn second_release_is_not_held() {
-        let mut power = Power::new();
-        power.hold(task(BROKER)).expect("active");
-        assert_eq!(power.unhold(task(BROKER)), Ok(Released::Kept));
+    fn d9_second_release_is_not_held() {
+        let mut power = held();
+        assert_eq!(power.unhold(task(BROKER)), Ok(()));
         assert_eq!(power.unhold(task(BROKER)), Err(HoldError::NotHeld));
     }
 
@@ -200,81 +296,161 @@ mod tests {
 
     /// U10: a hold may begin only while the device is fully active.
     #[test]
-    fn hold_is_refused_in_every_state_but_active() {
+    fn u10_hold_is_refused_in_every_state_but_active() {
         let mut power = Power::new();
-        assert!(power.begin_suspend());
+        assert_eq!(power.decide(Depth::AllButHeld), Some(Decision::GoesDown));
         assert_eq!(power.state(), PowerState::Suspending);
         assert_eq!(power.hold(task(BROKER)), Err(HoldError::Suspended));
         power.end_change(true);
         assert_eq!(power.state(), PowerState::Suspended);
         assert_eq!(power.hold(task(BROKER)), Err(HoldError::Suspended));
-        assert!(power.begin_resume());
+        assert!(!power.resume());
         assert_eq!(power.state(), PowerState::Resuming);
         assert_eq!(power.hold(task(BROKER)), Err(HoldError::Suspended));
         power.end_change(true);
+        // Up, but its clients are not let to it yet.
+        assert_eq!(power.hold(task(BROKER)), Err(HoldError::Suspended));
+        assert!(power.resume());
         assert_eq!(power.hold(task(BROKER)), Ok(()));
     }
 
-    /// U3: a held device stays up through a suspend of the system; a new hold
-    /// of it is refused all the same.
+    /// U3: a held device stays up through a suspend of the system; nobody new
+    /// gets to it all the same.
     #[test]
-    fn held_device_is_not_suspended() {
-        let mut power = Power::new();
-        power.hold(task(BROKER)).expect("active");
-        assert!(!power.begin_suspend());
-        assert_eq!(power.state(), PowerState::Active);
+    fn u3_held_device_is_not_suspended_and_out_of_reach() {
+        let mut power = held();
+        assert_eq!(power.decide(Depth::AllButHeld), Some(Decision::StaysUp));
+        assert_eq!((power.state(), power.is_in_reach()), (PowerState::Active, false));
         assert_eq!(power.hold(task(5)), Err(HoldError::Suspended));
-        assert!(!power.begin_resume());
+        assert!(power.resume());
+        assert!(power.is_in_reach());
         assert_eq!(power.hold(task(5)), Ok(()));
+    }
+
+    /// U8: a suspend of everything asks nobody.
+    #[test]
+    fn u8_suspend_of_everything_takes_held_devices_as_well() {
+        let mut power = held();
+        assert_eq!(power.decide(Depth::All), Some(Decision::GoesDown));
+        // A release meets a device on its way down, and is not refused.
+        assert_eq!(power.unhold(task(BROKER)), Ok(()));
+        let mut power = held();
+        power.decide(Depth::AllButHeld);
+        assert_eq!(power.decide(Depth::All), Some(Decision::GoesDown), "deeper still");
+        assert_eq!(power.state(), PowerState::Suspending);
+    }
+
+    /// U1: one that is suspended already has nothing to do, down or up.
+    #[test]
+    fn u1_device_that_was_down_stays_down() {
+        let mut power = Power::new();
+        assert!(power.begin_autosuspend());
+        power.end_change(true);
+        assert_eq!(power.decide(Depth::All), Some(Decision::WasDown));
+        assert_eq!(power.state(), PowerState::Suspended);
+        assert!(power.resume());
+        assert_eq!((power.state(), power.is_in_reach()), (PowerState::Suspended, true));
+    }
+
+    /// R14: the way up follows what was decided, whatever became of the holds.
+    #[test]
+    fn r14_decision_is_made_once_and_the_way_up_follows_it() {
+        let mut power = held();
+        power.decide(Depth::AllButHeld);
+        power.unhold(task(BROKER)).expect("it was held");
+        assert_eq!(power.decide(Depth::AllButHeld), Some(Decision::StaysUp), "not decided again");
+        assert!(power.resume(), "it stayed up, so there is nothing to do");
+        assert_eq!(power.state(), PowerState::Active);
     }
 
     /// DESIGN rule 4: in steady suspend the release leads to a late suspend.
     #[test]
     fn last_release_in_steady_suspend_suspends_late() {
-        let mut power = Power::new();
-        power.hold(task(BROKER)).expect("active");
+        let mut power = held();
         power.hold(task(5)).expect("active");
-        power.begin_suspend();
-        assert_eq!(power.unhold(task(5)), Ok(Released::Kept));
+        power.decide(Depth::AllButHeld);
+        power.unhold(task(5)).expect("it was held");
         assert!(!power.begin_late_suspend());
-        assert_eq!(power.unhold(task(BROKER)), Ok(Released::SuspendLate));
+        power.unhold(task(BROKER)).expect("it was held");
         assert!(power.begin_late_suspend());
+        assert!(!power.begin_late_suspend(), "once");
+        assert!(!power.resume(), "the change ends first");
         power.end_change(true);
         assert_eq!(power.state(), PowerState::Suspended);
+        assert!(!power.resume());
+        assert_eq!(power.state(), PowerState::Resuming);
     }
 
-    /// The release that v4 of the kernel's series refused while the state
-    /// changes: here no held device changes its state.
+    /// R15: put refused in a transition leaves a leaked count; here it is never
+    /// refused, in whatever state.
     #[test]
-    fn held_device_never_changes_its_state() {
+    fn r15_release_is_never_refused_for_the_power_state() {
+        for steps in 0..4 {
+            let mut power = held();
+            if steps > 0 {
+                power.decide(Depth::All);
+            }
+            if steps > 1 {
+                power.end_change(true);
+            }
+            if steps > 2 {
+                power.resume();
+            }
+            assert_eq!(power.unhold(task(BROKER)), Ok(()), "{:?}", power.state());
+            assert_eq!(power.holds(), 0);
+        }
+    }
+
+    /// U6, the other way round: upstream's autosuspend ignores the count.
+    #[test]
+    fn u6_device_that_is_held_or_out_of_reach_is_never_autosuspended() {
+        assert!(!held().begin_autosuspend());
         let mut power = Power::new();
-        power.hold(task(BROKER)).expect("active");
-        power.begin_suspend();
-        assert!(!power.begin_suspend() && !power.begin_late_suspend());
-        assert_eq!(power.state(), PowerState::Active);
-        assert_eq!(power.unhold(task(BROKER)), Ok(Released::SuspendLate));
+        power.decide(Depth::AllButHeld);
+        power.end_change(false);
+        assert!(!power.begin_autosuspend());
+        assert!(power.resume());
+        assert!(power.begin_autosuspend());
+        assert_eq!(power.hold(task(BROKER)), Err(HoldError::Suspended));
     }
 
     #[test]
-    fn resume_of_the_system_before_the_last_release_ends_the_late_suspend() {
+    fn device_on_its_way_up_is_decided_when_it_is_there() {
         let mut power = Power::new();
-        power.hold(task(BROKER)).expect("active");
-        power.begin_suspend();
-        power.begin_resume();
-        assert_eq!(power.unhold(task(BROKER)), Ok(Released::Kept));
-        assert!(!power.begin_late_suspend());
+        power.begin_autosuspend();
+        power.end_change(true);
+        assert!(power.begin_wake());
+        assert!(!power.begin_wake());
+        assert_eq!(power.decide(Depth::AllButHeld), None);
+        power.end_change(true);
+        assert_eq!(power.decide(Depth::AllButHeld), Some(Decision::GoesDown));
     }
 
     #[test]
     fn change_that_fails_leaves_the_state_before() {
         let mut power = Power::new();
-        power.begin_suspend();
+        power.decide(Depth::AllButHeld);
         power.end_change(false);
         assert_eq!(power.state(), PowerState::Active);
-        power.begin_suspend();
+        assert!(power.resume());
+        power.decide(Depth::AllButHeld);
         power.end_change(true);
-        power.begin_resume();
+        power.resume();
         power.end_change(false);
         assert_eq!(power.state(), PowerState::Suspended);
+    }
+
+    #[test]
+    fn each_time_out_of_reach_is_counted() {
+        let mut power = Power::new();
+        for naps in 1..4 {
+            power.decide(Depth::AllButHeld);
+            power.decide(Depth::AllButHeld);
+            power.end_change(true);
+            power.resume();
+            power.end_change(true);
+            assert!(power.resume());
+            assert_eq!(power.naps(), naps);
+        }
     }
 }

@@ -4,13 +4,13 @@ use abi::TIMER_MASK;
 use idol_runtime::{Leased, LenLimit, NotificationHandler, R, RequestError, W};
 use peers::Peers;
 use usb_core_api::{
-    DeviceHandle, DeviceInfo, Event, PipeStatus, Status, TicketHandle, UsbCoreError,
+    Depth, DeviceHandle, DeviceInfo, Event, PipeStatus, Status, TicketHandle, UsbCoreError,
 };
 use usb_types::{EndpointAddress, Setup};
 use userlib::{RecvMessage, sys_get_timer, sys_set_timer};
 use xhci_api::Xhci;
 
-use crate::core::Core;
+use crate::core::{Core, Settings};
 use crate::{Config, MAX_CLIENTS, MAX_CONFIGURATION, MAX_CONTROL};
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
@@ -44,9 +44,11 @@ pub(crate) fn run(config: &Config) -> ! {
     // supervisor do as well.
     assert!(config.neighbours.len() <= MAX_CLIENTS + 2, "more clients than MAX_CLIENTS");
     let xhci = Xhci::from(XHCI.get_task_id());
+    let autosuspend_ms = Some(u64::from(config.autosuspend_ms)).filter(|&ms| ms != 0);
+    let settings = Settings { power: config.power, autosuspend_ms };
     let mut server = Server {
         config,
-        core: Core::new(xhci, peers::epoch()),
+        core: Core::new(xhci, peers::epoch(), settings),
         peers: Peers::new(config.neighbours),
         armed: None,
         packets: [0; MAX_PACKETS],
@@ -83,6 +85,7 @@ impl Server<'_> {
                 core.forget_client(change.old);
             }
         });
+        self.core.advance(sys_get_timer().now);
         if driver_changed {
             self.core.controller.refresh_task_id();
             self.core.lose_controller();
@@ -271,12 +274,24 @@ impl InOrderUsbCoreImpl for Server<'_> {
 
     fn hold(&mut self, message: &RecvMessage, device: DeviceHandle) -> Answer<()> {
         self.core.meet(message.sender);
-        let result = self.core.hold(message.sender, device);
+        let result = self.core.hold(message.sender, device, sys_get_timer().now);
         self.answer(result)
     }
 
     fn unhold(&mut self, message: &RecvMessage, device: DeviceHandle) -> Answer<()> {
-        let result = self.core.unhold(message.sender, device);
+        let result = self.core.unhold(message.sender, device, sys_get_timer().now);
+        self.answer(result)
+    }
+
+    fn start_suspend(&mut self, message: &RecvMessage, depth: Depth) -> Answer<TicketHandle> {
+        self.core.meet(message.sender);
+        let result = self.core.start_suspend(message.sender, depth, sys_get_timer().now);
+        self.answer(result)
+    }
+
+    fn start_resume(&mut self, message: &RecvMessage) -> Answer<TicketHandle> {
+        self.core.meet(message.sender);
+        let result = self.core.start_resume(message.sender, sys_get_timer().now);
         self.answer(result)
     }
 

@@ -89,19 +89,40 @@ impl Switch {
         }
     }
 
+    /// Whether what is next needs the device to be up. To lose endpoints it need
+    /// not be.
+    pub(crate) const fn needs_device(&self) -> bool {
+        !matches!(self.phase, Phase::Drop(_))
+    }
+
+    /// The device cannot be told of alternate 0 now: whether that is all that is
+    /// left to do; what else there is, is for the controller alone. `None` for
+    /// any other switch, which cannot do without the device.
+    pub(crate) fn skip_telling(&mut self) -> Option<Next> {
+        if self.phase != Phase::Quieten {
+            return None;
+        }
+        if !self.reserves() {
+            return Some(Next::Over(self.to, Ok(())));
+        }
+        self.phase = Phase::Drop(None);
+        Some(self.next())
+    }
+
+    /// Where it leads from.
+    pub(crate) const fn from(&self) -> &Standing {
+        &self.from
+    }
+
     /// What to ask for now.
     #[must_use]
     pub(crate) fn next(&self) -> Next {
         match self.phase {
             Phase::Reserve | Phase::Drop(_) => configure(&self.from, &self.to),
             Phase::Back(_) => configure(&self.to, &self.from),
-            Phase::Tell | Phase::Quieten => Next::Tell(Setup {
-                request_type: 0x01,
-                request: SET_INTERFACE,
-                value: self.to.alternate.into(),
-                index: self.interface.into(),
-                length: 0,
-            }),
+            Phase::Tell | Phase::Quieten => {
+                Next::Tell(set_interface(self.interface, self.to.alternate))
+            }
         }
     }
 
@@ -130,6 +151,17 @@ impl Switch {
     /// Whether the controller has anything to do.
     fn reserves(&self) -> bool {
         !(self.from.specs.is_empty() && self.to.specs.is_empty())
+    }
+}
+
+/// SET_INTERFACE (USB 2.0 9.4.10).
+pub(crate) const fn set_interface(interface: u8, alternate: u8) -> Setup {
+    Setup {
+        request_type: 0x01,
+        request: SET_INTERFACE,
+        value: alternate as u16,
+        index: interface as u16,
+        length: 0,
     }
 }
 

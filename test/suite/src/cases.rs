@@ -367,4 +367,70 @@ const CASES: &[Case] = &[
         raw(Sysnum::Recv as u32, [address(&CONSTANT), 4, 0, 0, 0, 0, 0]);
         Err(line!())
     }),
+    Case::new("memory_is_copied_whole_at_any_length_and_place", Expect::Pass, |_, _| memory()),
+    Case::new("long_numbers_are_divided_without_a_rest_lost", Expect::Pass, |_, _| division()),
 ];
+
+/// Copies, moves, fills and compares at all alignments: a board's tasks bring
+/// functions of their own for that (`userlib`).
+fn memory() -> Outcome {
+    let pattern: [u8; 48] = core::array::from_fn(|n| n as u8 + 1);
+    for (from, to) in (0..8).flat_map(|from| (0..8).map(move |to| (from, to))) {
+        for len in 0..24 {
+            // Lengths that the compiler knows become no calls.
+            let (from, to, len) = core::hint::black_box((from, to, len));
+            let mut copied = [0; 48];
+            copied[to..][..len].copy_from_slice(&pattern[from..][..len]);
+            let right = |(at, byte): (usize, &u8)| {
+                let inside = (to..to + len).contains(&at);
+                *byte == if inside { pattern[from + at - to] } else { 0 }
+            };
+            if !copied.iter().enumerate().all(right) {
+                return Err(line!());
+            }
+            let same = copied[to..][..len] == pattern[from..][..len];
+            if !(same && (len == 0 || copied[to..][..len] > [0; 24][..len])) {
+                return Err(line!());
+            }
+
+            let mut moved = pattern;
+            moved.copy_within(from..from + len, to);
+            let right = |(at, byte): (usize, &u8)| {
+                let inside = (to..to + len).contains(&at);
+                *byte == if inside { pattern[from + at - to] } else { pattern[at] }
+            };
+            if !moved.iter().enumerate().all(right) {
+                return Err(line!());
+            }
+
+            let mut filled = pattern;
+            filled[to..][..len].fill(from as u8);
+            let right = |(at, byte): (usize, &u8)| {
+                let inside = (to..to + len).contains(&at);
+                *byte == if inside { from as u8 } else { pattern[at] }
+            };
+            if !filled.iter().enumerate().all(right) {
+                return Err(line!());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Divides numbers of all sizes: that too is `userlib`'s on a board.
+fn division() -> Outcome {
+    let (mut dividend, mut seed) = (u64::MAX, 0x9E37_79B9_7F4A_7C15_u64);
+    for bits in (0..64).chain((0..64).rev()) {
+        for divisor in [1, 2, 3, 10, 48_000, seed >> bits | 1, u64::MAX - 1, u64::MAX] {
+            let (dividend, divisor) = core::hint::black_box((dividend, divisor));
+            let (quotient, rest) = (dividend / divisor, dividend % divisor);
+            let product = u128::from(quotient) * u128::from(divisor) + u128::from(rest);
+            if rest >= divisor || product != u128::from(dividend) {
+                return Err(line!());
+            }
+        }
+        seed = seed.rotate_left(7).wrapping_mul(0xD134_2543_DE82_EF95);
+        dividend = seed >> (bits / 2);
+    }
+    Ok(())
+}

@@ -1,7 +1,9 @@
 //! What the user asked for, checked against what the headset offers.
 
+use crate::Bad;
 use crate::sim::read_wav;
 use clap::ValueEnum;
+use judge::sound::Sound;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -9,10 +11,6 @@ use system::image::Description;
 use system::offer::{self, Format};
 use system::piece::{SECONDS, piece};
 use system::run::{self, Fault};
-use system::sound::Sound;
-
-/// A message for the user: exit code 2.
-pub(crate) struct Bad(pub(crate) String);
 
 /// The headset models.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]

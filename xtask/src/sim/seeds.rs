@@ -1,10 +1,11 @@
 //! Many seeds at once, on all cores.
 
-use crate::sim::options::{Bad, Plan};
-use crate::sim::{Sim, verdict};
+use crate::Bad;
+use crate::sim::{Plan, Sim, verdict};
 use crate::style::{BAD, DIM, GOOD};
 use anstream::{eprintln, println};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use judge::report::Report;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -12,7 +13,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use system::image::Description;
-use system::report::Report;
 use system::run::{Setup, run};
 
 /// Failing seeds that are named; the rest is counted.
@@ -22,7 +22,8 @@ const NAMED: usize = 10;
 #[derive(Default)]
 struct Tally {
     right: u64,
-    wrong: Vec<Report>,
+    /// By seed.
+    wrong: Vec<(u64, Report)>,
     hashes: BTreeSet<String>,
 }
 
@@ -59,13 +60,14 @@ pub(crate) fn run_all(
                     if n >= seeds {
                         return;
                     }
-                    let report = one(description, plan, sim, sim.seed.wrapping_add(n));
+                    let seed = sim.seed.wrapping_add(n);
+                    let report = one(description, plan, sim, seed);
                     let mut tally = tally.lock().expect("no thread panics with the lock held");
                     tally.hashes.insert(report.trace_hash.clone());
                     if report.is_right() {
                         tally.right += 1;
                     } else {
-                        tally.wrong.push(report);
+                        tally.wrong.push((seed, report));
                     }
                     bar.inc(1);
                 }
@@ -74,7 +76,7 @@ pub(crate) fn run_all(
     });
     bar.finish_and_clear();
     let mut tally = tally.into_inner().expect("no thread panicked");
-    tally.wrong.sort_by_key(|report| report.seed);
+    tally.wrong.sort_by_key(|(seed, _)| *seed);
     show(&tally, seeds, began.elapsed().as_secs_f64(), sim.json);
     Ok(verdict(tally.wrong.is_empty() && tally.differ(seeds)))
 }
@@ -95,9 +97,9 @@ fn one(description: &'static Description, plan: &Plan, sim: &Sim, seed: u64) -> 
 }
 
 fn show(tally: &Tally, seeds: u64, seconds: f64, json: bool) {
-    for report in tally.wrong.iter().take(NAMED) {
+    for (seed, report) in tally.wrong.iter().take(NAMED) {
         let why = report.refused.clone().unwrap_or_else(|| wrong_in(report));
-        eprintln!("{BAD}✗{BAD:#} seed {}: {why}", report.seed);
+        eprintln!("{BAD}✗{BAD:#} seed {seed}: {why}");
     }
     if tally.wrong.len() > NAMED {
         eprintln!("  … and {} more", tally.wrong.len() - NAMED);
@@ -107,7 +109,7 @@ fn show(tally: &Tally, seeds: u64, seconds: f64, json: bool) {
     let style = if tally.differ(seeds) { DIM } else { BAD };
     println!("{style}{} different traces, {seconds:.1} s{style:#}", tally.hashes.len());
     if json {
-        let wrong: Vec<u64> = tally.wrong.iter().map(|report| report.seed).collect();
+        let wrong: Vec<u64> = tally.wrong.iter().map(|(seed, _)| *seed).collect();
         let summary = json!({
             "seeds": seeds,
             "right": tally.right,
@@ -130,7 +132,7 @@ fn wrong_in(report: &Report) -> String {
         ("task faults", report.task_faults),
         ("things left behind", u64::from(report.leaks.total())),
         ("wake-ups while streaming", report.app_core_wakeups_while_streaming),
-        ("system calls while streaming", report.app_core_syscalls_while_streaming),
+        ("system calls while streaming", report.app_core_syscalls_while_streaming.unwrap_or(0)),
     ];
     let mut wrong: Vec<String> = counts
         .iter()

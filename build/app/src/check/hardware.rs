@@ -7,6 +7,10 @@ use crate::refusal::Rule;
 use addr::PAGE;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Pools through which the cores, or a task and its next life, tell one another
+/// something by numbers that they raise.
+const TOLD_THROUGH: [&str; 4] = ["answers", "gate", "mailbox", "tables"];
+
 /// The number of the interrupt `<peripheral>.<interrupt>` of the chip.
 pub(super) fn intid(name: &str, chip: &raw::ChipFile) -> Option<Intid> {
     let (peripheral, interrupt) = name.split_once('.')?;
@@ -188,6 +192,14 @@ impl Checker<'_> {
                 );
             }
             placed.push((base, end, name.get_ref()));
+            if TOLD_THROUGH.contains(&name.get_ref().as_str()) && !pool.zeroed {
+                self.refuse(
+                    pool.base.span(),
+                    Rule::PoolZeroed,
+                    format!("`{}` begins with what memory holds", name.get_ref()),
+                    "the cores read one another's pages from the start: zeroed = true",
+                );
+            }
         }
     }
 }

@@ -133,46 +133,31 @@ struct Everything_swap_REPLY {
     value: (),
 }
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_ARGS {
     shape: Shape,
     flag: bool,
     many: [u16; 4],
 }
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_ARGS {
-    const MAX_SIZE: usize = <Shape as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE
-        + <bool as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE
-        + <[u16; 4] as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
-}
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_REPLY {
     value: Shape,
 }
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_REPLY {
-    const MAX_SIZE: usize = <Shape as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
-}
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_hard_ARGS {
     shape: Shape,
     color: u8,
 }
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_hard_ARGS {
-    const MAX_SIZE: usize = <Shape as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE
-        + <u8 as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
-}
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_hard_REPLY {
     value: u64,
-}
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_hard_REPLY {
-    const MAX_SIZE: usize = <u64 as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
 }
 #[allow(non_camel_case_types)]
 #[derive(
@@ -546,15 +531,10 @@ impl Everything {
             flag,
             many,
         };
-        let mut idol_packed = [0; <Everything_pack_ARGS as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE];
-        let idol_request = match ::idol_runtime::hubpack::serialize(
-            &mut idol_packed,
-            &idol_args,
-        ) {
-            Ok(idol_len) => &idol_packed[..idol_len],
-            Err(_) => ::idol_runtime::client::does_not_pack("Everything.pack"),
-        };
-        let mut idol_reply = [0; <Everything_pack_REPLY as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE];
+        let mut idol_packed = [0; <Everything_pack_ARGS as ::idol_runtime::packed::Packed>::MAX_SIZE];
+        let idol_len = ::idol_runtime::packed::pack(&idol_args, &mut idol_packed);
+        let idol_request = &idol_packed[..idol_len];
+        let mut idol_reply = [0; <Everything_pack_REPLY as ::idol_runtime::packed::Packed>::MAX_SIZE];
         match ::idol_runtime::client::call(
             &self.idol_server,
             7u16,
@@ -565,11 +545,11 @@ impl Everything {
         ) {
             Ok((0, idol_len)) => {
                 Ok({
-                    let Everything_pack_REPLY { value: idol_value } = match ::idol_runtime::hubpack::deserialize::<
+                    let Everything_pack_REPLY { value: idol_value } = match ::idol_runtime::packed::unpack::<
                         Everything_pack_REPLY,
                     >(&idol_reply[..idol_len]) {
-                        Ok((idol_reply, [])) => idol_reply,
-                        _ => ::idol_runtime::client::bad_reply("Everything.pack"),
+                        Ok(idol_reply) => idol_reply,
+                        Err(_) => ::idol_runtime::client::bad_reply("Everything.pack"),
                     };
                     idol_value
                 })
@@ -597,18 +577,13 @@ impl Everything {
             shape,
             color: color as u8,
         };
-        let mut idol_packed = [0; <Everything_pack_hard_ARGS as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE];
-        let idol_request = match ::idol_runtime::hubpack::serialize(
-            &mut idol_packed,
-            &idol_args,
-        ) {
-            Ok(idol_len) => &idol_packed[..idol_len],
-            Err(_) => ::idol_runtime::client::does_not_pack("Everything.pack_hard"),
-        };
+        let mut idol_packed = [0; <Everything_pack_hard_ARGS as ::idol_runtime::packed::Packed>::MAX_SIZE];
+        let idol_len = ::idol_runtime::packed::pack(&idol_args, &mut idol_packed);
+        let idol_request = &idol_packed[..idol_len];
         let mut idol_reply = [0; ::idol_runtime::largest(
             &[
-                <Everything_pack_hard_REPLY as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
-                <Detail as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                <Everything_pack_hard_REPLY as ::idol_runtime::packed::Packed>::MAX_SIZE,
+                <Detail as ::idol_runtime::packed::Packed>::MAX_SIZE,
             ],
         )];
         match ::idol_runtime::client::call(
@@ -621,21 +596,21 @@ impl Everything {
         ) {
             Ok((0, idol_len)) => {
                 Ok({
-                    let Everything_pack_hard_REPLY { value: idol_value } = match ::idol_runtime::hubpack::deserialize::<
+                    let Everything_pack_hard_REPLY { value: idol_value } = match ::idol_runtime::packed::unpack::<
                         Everything_pack_hard_REPLY,
                     >(&idol_reply[..idol_len]) {
-                        Ok((idol_reply, [])) => idol_reply,
-                        _ => ::idol_runtime::client::bad_reply("Everything.pack_hard"),
+                        Ok(idol_reply) => idol_reply,
+                        Err(_) => {
+                            ::idol_runtime::client::bad_reply("Everything.pack_hard")
+                        }
                     };
                     idol_value
                 })
             }
             Ok((1, idol_len)) => {
-                match ::idol_runtime::hubpack::deserialize::<
-                    Detail,
-                >(&idol_reply[..idol_len]) {
-                    Ok((idol_error, [])) => Err(idol_error),
-                    _ => ::idol_runtime::client::bad_reply("Everything.pack_hard"),
+                match ::idol_runtime::packed::unpack::<Detail>(&idol_reply[..idol_len]) {
+                    Ok(idol_error) => Err(idol_error),
+                    Err(_) => ::idol_runtime::client::bad_reply("Everything.pack_hard"),
                 }
             }
             Ok(_) => ::idol_runtime::client::bad_reply("Everything.pack_hard"),
@@ -652,7 +627,7 @@ impl Everything {
         let mut idol_reply = [0; ::idol_runtime::largest(
             &[
                 ::core::mem::size_of::<Everything_hard_REPLY>(),
-                <Detail as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                <Detail as ::idol_runtime::packed::Packed>::MAX_SIZE,
             ],
         )];
         match ::idol_runtime::client::call(
@@ -675,11 +650,9 @@ impl Everything {
                 })
             }
             Ok((1, idol_len)) => {
-                match ::idol_runtime::hubpack::deserialize::<
-                    Detail,
-                >(&idol_reply[..idol_len]) {
-                    Ok((idol_error, [])) => Err(idol_error),
-                    _ => ::idol_runtime::client::bad_reply("Everything.hard"),
+                match ::idol_runtime::packed::unpack::<Detail>(&idol_reply[..idol_len]) {
+                    Ok(idol_error) => Err(idol_error),
+                    Err(_) => ::idol_runtime::client::bad_reply("Everything.hard"),
                 }
             }
             Ok(_) => ::idol_runtime::client::bad_reply("Everything.hard"),

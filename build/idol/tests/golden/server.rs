@@ -1,3 +1,6 @@
+::idol_runtime::userlib::idolatry!(
+    b"// Every form of the notation once, with its types in `tests/types.rs`.\n#![enable(implicit_some)]\nInterface(\n    name: \"Everything\",\n    ops: {\n        \"ping\": (\n            doc: \"Answers what it is given.\\nA second line.\",\n            args: { \"value\": \"u32\" },\n            reply: Simple(\"u32\"),\n            idempotent: true,\n        ),\n        \"sum\": (\n            args: {\n                \"small\": \"u8\",\n                \"wide\": \"u64\",\n                \"flag\": \"bool\",\n                \"color\": (type: \"Color\", recv: FromPrimitive(\"u8\")),\n                \"celsius\": (type: \"Celsius\", recv: From(\"i16\", None)),\n                \"even\": (type: \"Even\", recv: From(\"u32\", Some(\"Even::round_down\"))),\n                \"raw\": (type: \"[u8; 3]\", recv: FromBytes),\n            },\n            reply: Result(ok: (type: \"Color\", recv: FromPrimitive(\"u8\")), err: CLike(\"Trouble\")),\n        ),\n        \"is_even\": (\n            args: { \"value\": \"u32\" },\n            reply: Result(ok: \"bool\", err: ServerDeath),\n            idempotent: true,\n        ),\n        \"fail\": (\n            args: { \"code\": \"u32\" },\n            reply: Result(ok: \"()\", err: CLike(\"Trouble\")),\n            idempotent: true,\n        ),\n        \"copy\": (\n            doc: r#\"Copies \"from\" to \"to\", then adds one to each of \"both\".\"#,\n            leases: {\n                \"from\": (type: \"[u8]\", read: true, max_len: Some(64)),\n                \"to\": (type: \"[u8]\", write: true, max_len: 64),\n                \"both\": (type: \"[u32]\", read: true, write: true),\n            },\n            reply: Result(ok: \"u32\", err: CLike(\"Trouble\")),\n        ),\n        \"swap\": (\n            leases: {\n                \"old\": (type: \"Point\", write: true),\n                \"new\": (type: \"Point\", read: true),\n            },\n            reply: Result(ok: \"()\", err: CLike(\"Trouble\")),\n        ),\n        \"pack\": (\n            args: { \"shape\": \"Shape\", \"flag\": \"bool\", \"many\": \"[u16; 4]\" },\n            reply: Result(ok: \"Shape\", err: CLike(\"Trouble\")),\n            encoding: Hubpack,\n        ),\n        \"pack_hard\": (\n            args: { \"shape\": \"Shape\", \"color\": (type: \"Color\", recv: FromPrimitive(\"u8\")) },\n            reply: Result(ok: \"u64\", err: Complex(\"Detail\")),\n            encoding: Hubpack,\n        ),\n        \"hard\": (\n            args: { \"value\": \"u32\" },\n            reply: Result(ok: \"u64\", err: Complex(\"Detail\")),\n        ),\n        \"crash\": (\n            reply: Result(ok: \"()\", err: CLike(\"Trouble\")),\n        ),\n        \"ask_and_crash\": (\n            reply: Result(ok: \"()\", err: CLike(\"Trouble\")),\n            idempotent: true,\n        ),\n    },\n)\n"
+);
 #[allow(non_camel_case_types)]
 #[derive(
     ::idol_runtime::zerocopy::FromBytes,
@@ -133,46 +136,31 @@ struct Everything_swap_REPLY {
     value: (),
 }
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_ARGS {
     shape: Shape,
     flag: bool,
     many: [u16; 4],
 }
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_ARGS {
-    const MAX_SIZE: usize = <Shape as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE
-        + <bool as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE
-        + <[u16; 4] as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
-}
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_REPLY {
     value: Shape,
 }
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_REPLY {
-    const MAX_SIZE: usize = <Shape as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
-}
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_hard_ARGS {
     shape: Shape,
     color: u8,
 }
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_hard_ARGS {
-    const MAX_SIZE: usize = <Shape as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE
-        + <u8 as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
-}
 #[allow(non_camel_case_types)]
-#[derive(::idol_runtime::serde::Serialize, ::idol_runtime::serde::Deserialize)]
-#[serde(crate = "::idol_runtime::serde")]
+#[derive(::idol_runtime::packed::Packed)]
+#[packed(crate = "::idol_runtime::packed")]
 struct Everything_pack_hard_REPLY {
     value: u64,
-}
-impl ::idol_runtime::hubpack::SerializedSize for Everything_pack_hard_REPLY {
-    const MAX_SIZE: usize = <u64 as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE;
 }
 #[allow(non_camel_case_types)]
 #[derive(
@@ -246,8 +234,8 @@ pub const INCOMING_SIZE: usize = ::idol_runtime::largest(
         ::core::mem::size_of::<Everything_fail_ARGS>(),
         ::core::mem::size_of::<Everything_copy_ARGS>(),
         ::core::mem::size_of::<Everything_swap_ARGS>(),
-        <Everything_pack_ARGS as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
-        <Everything_pack_hard_ARGS as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+        <Everything_pack_ARGS as ::idol_runtime::packed::Packed>::MAX_SIZE,
+        <Everything_pack_hard_ARGS as ::idol_runtime::packed::Packed>::MAX_SIZE,
         ::core::mem::size_of::<Everything_hard_ARGS>(),
         ::core::mem::size_of::<Everything_crash_ARGS>(),
         ::core::mem::size_of::<Everything_ask_and_crash_ARGS>(),
@@ -263,17 +251,17 @@ pub const MAX_REPLY_SIZE: usize = ::idol_runtime::largest(
         ::core::mem::size_of::<Everything_fail_REPLY>(),
         ::core::mem::size_of::<Everything_copy_REPLY>(),
         ::core::mem::size_of::<Everything_swap_REPLY>(),
-        <Everything_pack_REPLY as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+        <Everything_pack_REPLY as ::idol_runtime::packed::Packed>::MAX_SIZE,
         ::idol_runtime::largest(
             &[
-                <Everything_pack_hard_REPLY as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
-                <Detail as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                <Everything_pack_hard_REPLY as ::idol_runtime::packed::Packed>::MAX_SIZE,
+                <Detail as ::idol_runtime::packed::Packed>::MAX_SIZE,
             ],
         ),
         ::idol_runtime::largest(
             &[
                 ::core::mem::size_of::<Everything_hard_REPLY>(),
-                <Detail as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                <Detail as ::idol_runtime::packed::Packed>::MAX_SIZE,
             ],
         ),
         ::core::mem::size_of::<Everything_crash_REPLY>(),
@@ -710,7 +698,7 @@ for (::core::marker::PhantomData<EverythingOperation>, &mut S) {
                 >(idol_request)?;
                 ::idol_runtime::server::check_frame(
                     idol_message,
-                    <Everything_pack_REPLY as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                    <Everything_pack_REPLY as ::idol_runtime::packed::Packed>::MAX_SIZE,
                     0usize,
                 )?;
                 match self.1.pack(idol_message, shape, flag, many) {
@@ -741,8 +729,8 @@ for (::core::marker::PhantomData<EverythingOperation>, &mut S) {
                     idol_message,
                     ::idol_runtime::largest(
                         &[
-                            <Everything_pack_hard_REPLY as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
-                            <Detail as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                            <Everything_pack_hard_REPLY as ::idol_runtime::packed::Packed>::MAX_SIZE,
+                            <Detail as ::idol_runtime::packed::Packed>::MAX_SIZE,
                         ],
                     ),
                     0usize,
@@ -781,7 +769,7 @@ for (::core::marker::PhantomData<EverythingOperation>, &mut S) {
                     ::idol_runtime::largest(
                         &[
                             ::core::mem::size_of::<Everything_hard_REPLY>(),
-                            <Detail as ::idol_runtime::hubpack::SerializedSize>::MAX_SIZE,
+                            <Detail as ::idol_runtime::packed::Packed>::MAX_SIZE,
                         ],
                     ),
                     0usize,

@@ -49,7 +49,7 @@ fn with_device(diary: &Diary, script: impl Fn(&mut Driver, SlotHandle, &Diary)) 
     idle(diary);
 }
 
-fn run(
+pub(crate) fn run(
     personality: Personality,
     seed: u64,
     model: Model,
@@ -163,7 +163,7 @@ fn what_makes_no_sense_is_refused_with_its_code() {
 }
 
 /// Plays `count` packets of 192 bytes, each filled with its number.
-fn play(driver: &mut Driver, slot: SlotHandle, count: u32) {
+pub(crate) fn play(driver: &mut Driver, slot: SlotHandle, count: u32) {
     let mut sent = 0_u32;
     while sent < count {
         let batch = (count - sent).min(16) as usize;

@@ -7,7 +7,7 @@ use host::{Access, Host, Image, Irq, Outcome, Span, Task, TaskIndex};
 use std::cell::RefCell;
 use std::rc::Rc;
 use system::board::{Board, Map, Parts, Script};
-use system::monitor::Places;
+use system::monitor::{Monitor, Places};
 use usb_model::headset::{Model, headset};
 use xhc::{Personality, RootPort};
 
@@ -57,7 +57,7 @@ impl Script for Plan {
         }
     }
 
-    fn wake(&mut self, parts: &mut Parts, token: u32) {
+    fn wake(&mut self, parts: &mut Parts, _: &mut Monitor, token: u32) {
         if let Some(mut deed) = self.0[token as usize].1.take() {
             deed(parts);
         }
@@ -219,6 +219,7 @@ impl Machine {
                 rings: span(DMA_RING.1, rings),
             },
             media: span(MEDIA, u64::from(PAGE)),
+            recording: span(MEDIA, 0),
             device: fabric::DeviceId(0),
         };
         let map = Map { msi_frame: FRAME, smmu: SMMU, ecam: ECAM };

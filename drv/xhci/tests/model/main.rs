@@ -8,5 +8,7 @@ mod clients;
 mod devices;
 mod machine;
 mod program;
+mod sessions;
 mod sideband;
+mod suspend;
 mod trouble;

@@ -19,7 +19,7 @@ task_slot!(IOMMU_SLOT, iommu);
 
 /// The media pool of the machine.
 const MEDIA_POOL: u8 = 2;
-const BUFFER_PAGES: u16 = 3;
+pub(crate) const BUFFER_PAGES: u16 = 3;
 
 /// What the two clients tell each other, as `usb_audio` would.
 #[derive(Clone, Default)]
@@ -72,7 +72,18 @@ pub(crate) struct Session {
 impl Session {
     /// Sets a session up with the endpoint `dcis`, armed.
     pub(crate) fn open(driver: &mut Driver, slot: SlotHandle, dcis: &[u8], desk: &Desk) -> Self {
-        let (session, armed) = Self::try_open(driver, slot, dcis, desk);
+        Self::open_with(driver, slot, dcis, 0, desk)
+    }
+
+    /// The same, with its buffer in the pool from page `first` on.
+    pub(crate) fn open_with(
+        driver: &mut Driver,
+        slot: SlotHandle,
+        dcis: &[u8],
+        first: u16,
+        desk: &Desk,
+    ) -> Self {
+        let (session, armed) = Self::try_open(driver, slot, dcis, first, desk);
         armed.expect("armed");
         session
     }
@@ -82,6 +93,7 @@ impl Session {
         driver: &mut Driver,
         slot: SlotHandle,
         dcis: &[u8],
+        first: u16,
         desk: &Desk,
     ) -> (Self, Result<(), XhciError>) {
         let iommu = Iommu::from(IOMMU_SLOT.get_task_id());
@@ -95,9 +107,9 @@ impl Session {
         let window = iommu.open_window(0).expect("a window");
         let placement = driver.xhci.place(sideband, window).expect("placed");
         let buffer_bus = iommu
-            .place(window, Part::Buffer, MEDIA_POOL, 0, BUFFER_PAGES, Access::Read)
+            .place(window, Part::Buffer, MEDIA_POOL, first, BUFFER_PAGES, Access::Read)
             .expect("placed");
-        let grant = iommu.grant(MEDIA_POOL, 0, BUFFER_PAGES, BROKER).expect("granted");
+        let grant = iommu.grant(MEDIA_POOL, first, BUFFER_PAGES, BROKER).expect("granted");
         let map =
             |part, grant, access| iommu.map_peer(window, part, grant, access).expect("mapped");
         let event = map(Part::EventRing, placement.event.grant, Access::Read);
@@ -324,8 +336,10 @@ fn sessions_follow_one_another_on_one_slot() {
                 let audio = driver.xhci.register(slot, SidebandKind::Audio).err();
                 assert_eq!(audio, Some(XhciError::KindUnsupported), "X1");
                 let session = Session::open(&mut driver, slot, &[2, 3], &desk);
-                let again = driver.xhci.register(slot, SidebandKind::Vendor).err();
-                assert_eq!(again, Some(XhciError::SidebandExists), "X1");
+                let second = driver.xhci.register(slot, SidebandKind::Vendor).expect("X1: another");
+                let taken = driver.xhci.add_endpoint(second, 2);
+                assert_eq!(taken, Err(XhciError::EndpointBusy), "X4: another's");
+                driver.xhci.unregister(second).expect("it is empty");
                 let early = driver.xhci.start_halt(session.sideband).err();
                 assert_eq!(early, Some(XhciError::WrongPhase));
                 let core_only = driver.xhci.start_disable_slot(slot).err();

@@ -138,11 +138,11 @@ fn machine(
     (machine, between)
 }
 
-fn able(count: u64) -> impl Iterator<Item = (u64, Personality)> {
+pub(crate) fn able(count: u64) -> impl Iterator<Item = (u64, Personality)> {
     personalities(count).filter(|(_, personality)| personality.interrupters >= 2)
 }
 
-fn unplug(personality: &Personality) -> impl FnMut(&mut Parts) + use<> {
+pub(crate) fn unplug(personality: &Personality) -> impl FnMut(&mut Parts) + use<> {
     let port = port(personality);
     move |parts| drop(parts.unplug(0, port).expect("it was plugged in"))
 }
@@ -375,7 +375,7 @@ fn without_the_monitors_word_no_gate_opens() {
                     None => hl::sleep_for(1),
                 }
             };
-            let (session, armed) = Session::try_open(&mut driver, slot, &[2], &Desk::default());
+            let (session, armed) = Session::try_open(&mut driver, slot, &[2], 0, &Desk::default());
             assert_eq!(armed, Err(XhciError::GateTimeout));
             let status = driver.xhci.sideband(session.sideband).expect("it is there");
             assert_eq!(status.phase, SidebandPhase::Placed);

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::epitaph::Global;
 use super::mmu::{self, FRAME, OWN};
 use super::timer::{self, Timer};
-use super::{cp15, gic, image};
+use super::{cp15, gic, image, streams};
 use addr::{PAGE, Peer, Phys};
 use dma::Pool;
 use dsp_abi::bell;
@@ -140,6 +140,7 @@ impl Platform for Board {
     }
 
     fn listen(&mut self, line: Line) {
+        streams::begin(line);
         gic::listen(line);
     }
 

@@ -4,7 +4,7 @@
 use super::board::{self, Board, Program};
 use super::context::Context;
 use super::epitaph::Global;
-use super::{cp15, gic, image, timer};
+use super::{cp15, gic, image, streams, timer};
 use core::mem::MaybeUninit;
 use monitor::{Answer, Monitor};
 
@@ -68,6 +68,7 @@ impl Machine {
         if taken.line() == timer::IRQ {
             self.monitor.tick(&mut self.board);
         } else {
+            streams::note(taken.line());
             self.monitor.interrupt(&mut self.board, taken.line());
         }
         taken.end();

@@ -21,6 +21,7 @@ mod epitaph;
 mod gic;
 mod machine;
 mod mmu;
+mod streams;
 mod timer;
 mod vectors;
 

@@ -4,8 +4,8 @@
 //! monitor's is privileged and identity-mapped: its own memory, the shared pages
 //! that it reads and writes, the registers that it needs, and nothing else. What
 //! is the program's is unprivileged: its code, constants and RAM, likewise at
-//! their own addresses; its page of datagrams; the media pool, read-only; and in
-//! the first 16 MiB whatever `iommu` has in the second-level tables of the
+//! their own addresses; its page of datagrams; the media pool, read-only; the
+//! recording pool; and in the first 16 MiB whatever `iommu` has in the second-level tables of the
 //! `tables` pool, which the first level points at and the monitor never writes.
 //!
 //! Tables are walked without caches: `iommu` writes its own without them.
@@ -16,7 +16,7 @@ use addr::{PAGE, Peer, Phys};
 use dsp_abi::bell;
 use dsp_abi::control::PEER_TABLES_PAGE;
 use dsp_abi::mailbox::{APP_PAGE, DSP_PAGE};
-use dsp_abi::monitor::{MAIL_OUT, MEDIA, PEER_END};
+use dsp_abi::monitor::{MAIL_OUT, MEDIA, PEER_END, RECORDING, RECORDING_BYTES};
 use monitor::Span;
 
 /// Bytes that one entry of the first-level table covers.
@@ -71,6 +71,8 @@ impl Mapping {
     const PROGRAM_DATA: Self = Self(Self::AP_PROGRAM | Self::CACHED | Self::XN);
     const PROGRAM_MEDIA: Self =
         Self(Self::AP_PROGRAM | Self::READ_ONLY | Self::UNCACHED | Self::XN);
+    /// Read from outside, so not cached.
+    const PROGRAM_RECORDING: Self = Self(Self::AP_PROGRAM | Self::UNCACHED | Self::XN);
 
     /// The descriptor of the small page at `at`.
     const fn page(self, at: u32) -> u32 {
@@ -102,9 +104,10 @@ const IS_TABLE: u32 = 1;
 const TABLE_PXN: u32 = 1 << 2;
 
 /// Megabytes that are mapped page by page: the monitor's, the program's, the
-/// program's page of datagrams, the interrupt controller's, two of shared pools
-/// with a pool across a boundary, two of controllers.
-const SECOND_LEVEL: usize = 9;
+/// program's page of datagrams, the program's recording, the interrupt
+/// controller's, two of shared pools with a pool across a boundary, two of
+/// controllers.
+const SECOND_LEVEL: usize = 10;
 
 /// The tables.
 #[repr(C, align(16384))]
@@ -214,9 +217,12 @@ impl Tables {
         self.map_same(program.constants, Mapping::PROGRAM_CONSTANTS);
         self.map_same(program.ram, Mapping::PROGRAM_DATA);
         self.map(MAIL_OUT.0 as u32, OWN.get() as u32, PAGE, Mapping::PROGRAM_DATA);
-        let media = image::MEDIA;
-        let bytes = media.bytes as u32;
-        self.map(MEDIA.0 as u32, media.base.0 as u32, bytes, Mapping::PROGRAM_MEDIA);
+        for (at, pool, mapping) in [
+            (MEDIA, image::MEDIA, Mapping::PROGRAM_MEDIA),
+            (RECORDING, image::RECORDING, Mapping::PROGRAM_RECORDING),
+        ] {
+            self.map(at.0 as u32, pool.base.0 as u32, pool.bytes as u32, mapping);
+        }
         let tables = image::PLACES.windows.0 as u32 + u32::from(PEER_TABLES_PAGE) * PAGE;
         for n in 0..PEER_END.0 as u32 / SECTION {
             self.first[n as usize] = (tables + n * TABLE) | IS_TABLE | TABLE_PXN;
@@ -224,6 +230,7 @@ impl Tables {
     }
 }
 
+const _: () = assert!(image::RECORDING.bytes >= RECORDING_BYTES as u64);
 const _: () = assert!(FRAME as u64 + bell::SETSPI as u64 + 4 <= FRAME as u64 + PAGE as u64);
 
 /// Makes the tables and turns the MMU on.

@@ -9,8 +9,10 @@ pub(super) const IRQ: Line = Line(30);
 /// CNTP_CTL: enabled, interrupt not masked.
 const CTL_ON: u32 = 1;
 const CTL_OFF: u32 = 0;
-/// CNTKCTL: the program reads no counter and sets no timer.
-const NOT_FOR_THE_PROGRAM: u32 = 0;
+/// CNTKCTL.PL0PCTEN: the program may read the counter, which dates the events of
+/// its ring buffer and tells nothing that its monitor would not; it sets no
+/// timer.
+const COUNTER_FOR_THE_PROGRAM: u32 = 1;
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /// The timer, off at first.
@@ -25,7 +27,7 @@ impl Timer {
         // SAFETY: who may read the counter affects no memory, and a timer that
         // is off raises nothing.
         unsafe {
-            cp15::set_cntkctl(NOT_FOR_THE_PROGRAM);
+            cp15::set_cntkctl(COUNTER_FOR_THE_PROGRAM);
             cp15::set_cntp_ctl(CTL_OFF);
         }
         Self { frequency: u64::from(cp15::cntfrq()) }

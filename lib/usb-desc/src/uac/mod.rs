@@ -203,10 +203,7 @@ impl Audio {
         }
         let direction = alternate.direction();
         let pcm = (0..=u8::MAX).find(|&pcm| self.stream(pcm, direction).is_none())?;
-        let controls = match direction {
-            Direction::Out => units::playback_controls(function.body, alternate.terminal, report),
-            Direction::In => List::new(),
-        };
+        let controls = units::controls(function.body, alternate.terminal, direction, report);
         let stream = Stream {
             pcm,
             direction,

@@ -186,7 +186,7 @@ pub struct Stream {
     pub terminal: u8,
     /// The data endpoint.
     pub endpoint: EndpointAddress,
-    /// Feature units between the USB end and the speaker.
+    /// Feature units between the USB end and the speaker or microphone.
     pub controls: List<FeatureControls, MAX_STREAM_CONTROLS>,
 }
 

@@ -10,6 +10,7 @@ use crate::list::List;
 use crate::raw::Raw;
 use crate::uac::codes;
 use crate::uac::stream::{FeatureControls, MAX_STREAM_CONTROLS};
+use usb_types::Direction;
 
 /// Most channels a terminal can mean: what a full-speed packet of 1023 bytes
 /// carries of the slowest, narrowest sound there is, 8 kHz of 8 bits.
@@ -77,6 +78,28 @@ fn close(mut ids: Ids, step: impl Fn(&mut Ids)) -> Ids {
     }
 }
 
+/// `ids`, and whatever takes its sound from one of them.
+fn downstream(body: Body<'_>, ids: Ids) -> Ids {
+    close(ids, |ids| {
+        for unit in units(body) {
+            if unit.sources.iter().any(|&source| ids.contains(source)) {
+                ids.insert(unit.id);
+            }
+        }
+    })
+}
+
+/// `ids`, and whatever gives its sound to one of them.
+fn upstream(body: Body<'_>, ids: Ids) -> Ids {
+    close(ids, |ids| {
+        for unit in units(body) {
+            if ids.contains(unit.id) {
+                unit.sources.iter().for_each(|&source| ids.insert(source));
+            }
+        }
+    })
+}
+
 /// Reports what is wrong with the units and terminals of `body`, none of which
 /// keeps a stream from playing.
 pub(super) fn check(body: Body<'_>, report: &mut dyn FnMut(Issue)) {
@@ -113,36 +136,38 @@ pub(super) fn has_terminal(body: Body<'_>, id: u8) -> bool {
     units(body).any(|unit| unit.id == id && unit.terminal_type.is_some())
 }
 
-/// The feature units that sound from `terminal` passes on its way to an output
-/// that is not USB again.
-pub(super) fn playback_controls(
+/// The feature units that sound passes on its way between `terminal` and the
+/// outside: from it to an output that is not USB again, or to it from an input
+/// that is not.
+pub(super) fn controls(
     body: Body<'_>,
     terminal: u8,
+    direction: Direction,
     report: &mut dyn FnMut(Issue),
 ) -> List<FeatureControls, MAX_STREAM_CONTROLS> {
-    let mut start = Ids::default();
-    start.insert(terminal);
-    let reached = close(start, |ids| {
+    let mut stream = Ids::default();
+    stream.insert(terminal);
+    let outside = |subtype: u8, of: Ids| {
+        let mut ends = Ids::default();
         for unit in units(body) {
-            if unit.sources.iter().any(|&source| ids.contains(source)) {
-                ids.insert(unit.id);
+            let is_end =
+                unit.subtype == subtype && unit.terminal_type != Some(codes::USB_STREAMING);
+            if is_end && of.contains(unit.id) {
+                ends.insert(unit.id);
             }
         }
-    });
-    let mut outputs = Ids::default();
-    for unit in units(body) {
-        let output = unit.subtype == codes::OUTPUT_TERMINAL;
-        if output && unit.terminal_type != Some(codes::USB_STREAMING) && reached.contains(unit.id) {
-            outputs.insert(unit.id);
+        ends
+    };
+    let (reached, heard) = match direction {
+        Direction::Out => {
+            let reached = downstream(body, stream);
+            (reached, upstream(body, outside(codes::OUTPUT_TERMINAL, reached)))
         }
-    }
-    let heard = close(outputs, |ids| {
-        for unit in units(body) {
-            if ids.contains(unit.id) {
-                unit.sources.iter().for_each(|&source| ids.insert(source));
-            }
+        Direction::In => {
+            let heard = upstream(body, stream);
+            (downstream(body, outside(codes::INPUT_TERMINAL, heard)), heard)
         }
-    });
+    };
     let mut controls = List::new();
     for raw in body.class_descriptors() {
         let Some(unit) = Unit::read(&raw).filter(|unit| unit.subtype == codes::FEATURE_UNIT) else {

@@ -122,6 +122,26 @@ fn only_units_between_the_stream_and_a_speaker_control_it() {
     assert_eq!(found, [2]);
 }
 
+/// The same for a recording: what lies between a microphone and the stream.
+#[test]
+fn only_units_between_a_microphone_and_the_stream_control_a_recording() {
+    let microphone = [12, 0x24, 2, 7, 1, 2, 0, 2, 3, 0, 0, 0];
+    let to_usb = [9, 0x24, 3, 8, 1, 1, 0, 5, 0];
+    // Microphone and playback are mixed into the stream; the playback's unit 2
+    // is on a way that begins at USB.
+    let mixer = [10, 0x24, 4, 5, 2, 2, 6, 2, 3, 0];
+    let units =
+        [&USB_IN[..], &microphone, &feature(2, 1), &feature(6, 7), &feature(4, 7), &mixer, &to_usb]
+            .concat();
+    let mut setting = alternate(1, 1, 0x81, &[48_000]);
+    // bTerminalLink.
+    setting[9 + 3] = 8;
+    let (audio, _) = parse(2, &[control(0, &[1], &units), setting]);
+    let (_, stream) = audio.stream(0, Direction::In).expect("a capture stream");
+    let found: Vec<u8> = stream.controls.iter().map(|unit| unit.unit).collect();
+    assert_eq!(found, [6]);
+}
+
 /// A2: each direction counts its pcm indices on its own, by terminal and
 /// endpoint.
 #[test]

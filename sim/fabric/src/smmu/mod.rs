@@ -16,15 +16,17 @@ mod registers;
 mod tlb;
 mod walk;
 
+use crate::events::Events;
 use crate::interrupts::{IntId, Interrupts};
 use crate::memory::{Memory, Owner, TableWrite};
-use crate::rng::Rng;
+use crate::points::Points;
 use crate::trace::{Record, Trace};
 use crate::violations::{Violation, Violations};
 use crate::{Layout, StreamId, Time};
 use addr::{Bus, PAGE, Phys};
 use commands::Pending;
 use registers::Registers;
+use rng::Rng;
 use tlb::Tlb;
 use walk::Config;
 
@@ -65,6 +67,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) interrupts: &'a mut Interrupts,
     pub(crate) trace: &'a mut Trace,
     pub(crate) violations: &'a mut Violations,
+    pub(crate) points: &'a mut Points,
+    pub(crate) events: &'a mut Events,
 }
 
 impl Surroundings<'_> {
@@ -75,7 +79,7 @@ impl Surroundings<'_> {
 
     fn raise(&mut self, line: IntId) {
         self.trace.record(self.now, Record::Raise { line });
-        self.interrupts.raise(line);
+        self.interrupts.edge(self.now, line, self.points, self.events);
     }
 }
 

@@ -1,10 +1,10 @@
 //! The program's address space: what `iommu` mapped for the peer, the program's
-//! own page, and the media pool, read-only.
+//! own page, the media pool, read-only, and the recording pool.
 
 use super::Span;
 use addr::{PAGE, Peer, Phys};
 use dsp_abi::control::PEER_TABLES_PAGE;
-use dsp_abi::monitor::{MAIL_OUT, MEDIA, PEER_END};
+use dsp_abi::monitor::{MAIL_OUT, MEDIA, PEER_END, RECORDING};
 use fabric::{Core, Fabric, PageLife};
 use host::BusError;
 
@@ -16,6 +16,7 @@ const PEER_PAGES: usize = (PEER_END.0 / PAGE as u64) as usize;
 pub(super) struct Space {
     tables: Phys,
     media: Span,
+    recording: Span,
     /// Second-level descriptors as they were when they were first used.
     tlb: Vec<Option<(u32, PageLife)>>,
     own: [u8; PAGE as usize],
@@ -29,8 +30,8 @@ enum Place {
 }
 
 impl Space {
-    pub(super) fn new(tables: Phys, media: Span) -> Self {
-        Self { tables, media, tlb: vec![None; PEER_PAGES], own: [0; PAGE as usize] }
+    pub(super) fn new(tables: Phys, media: Span, recording: Span) -> Self {
+        Self { tables, media, recording, tlb: vec![None; PEER_PAGES], own: [0; PAGE as usize] }
     }
 
     /// The program begins anew.
@@ -123,6 +124,10 @@ impl Space {
         if at < PEER_END {
             return self.translate(fabric, at, write).map(Place::Ram);
         }
+        if let Some(offset) = at.offset_from(RECORDING) {
+            let Span { base, bytes } = self.recording;
+            return (offset < bytes).then(|| Place::Ram(base.plus(offset)));
+        }
         if let Some(offset) = at.offset_from(MEDIA) {
             let Span { base, bytes } = self.media;
             return (!write && offset < bytes).then(|| Place::Ram(base.plus(offset)));
@@ -192,7 +197,8 @@ mod tests {
         let place = RAM.plus(u64::from(PEER_TABLES_PAGE) * 4096 + 3 * 4);
         fabric.core_write(Core::App, place, &entry.to_le_bytes()).unwrap();
         fabric.barrier(Core::App);
-        (fabric, Space::new(RAM, monitor::Span { base: PAGE, bytes: 0 }))
+        let none = monitor::Span { base: PAGE, bytes: 0 };
+        (fabric, Space::new(RAM, none, none))
     }
 
     #[test]

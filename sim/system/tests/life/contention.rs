@@ -1,10 +1,10 @@
 //! Two who want the same stream, and more streams than there is room for.
 
-use crate::world::{LIMIT, World, sound};
+use crate::world::{LIMIT, World, route, sound};
 use dsp_abi::media::Path;
 use fabric::Time;
-use offload_broker_api::{OffloadBroker, RouteEnding, RouteRequest, RouteState};
-use system::auditor::{OFFLOAD_BROKER, USB_AUDIO};
+use offload_broker_api::{RouteEnding, RouteState};
+use system::auditor::USB_AUDIO;
 use usb_audio_api::{Drive, SampleFormat, StreamFormat, StreamId, UsbAudio, UsbAudioError};
 use usb_types::Direction;
 
@@ -39,24 +39,8 @@ fn open_by_another(world: &mut World) -> Result<(), UsbAudioError> {
 /// Asks the broker for a route to the newest headset, as another client would,
 /// and waits for its end.
 fn route_by_another(world: &mut World, frames: u32) -> RouteState {
-    let ended = world.scene.visit(LIMIT, move || {
-        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-        let request = RouteRequest {
-            rate: 48_000,
-            format: SampleFormat::S16Le as u8,
-            channels: 2,
-            frames,
-            buffer_us: 96_000,
-        };
-        let route = broker.start_route(request).expect("a headset and the DSP are there");
-        loop {
-            match broker.route(route).expect("the route is ours") {
-                RouteState::Starting | RouteState::Running => userlib::hl::sleep_for(2),
-                over => return over,
-            }
-        }
-    });
-    ended.expect("the route comes to an end")
+    let started = world.start_route(route(Direction::Out, frames));
+    world.end_route(started.expect("a headset and the DSP are there"), LIMIT)
 }
 
 #[test]

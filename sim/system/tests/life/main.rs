@@ -7,6 +7,7 @@
 mod contention;
 mod deaths;
 mod dsp;
+mod duplex;
 mod repeat;
 mod tasks;
 mod two;

@@ -1,16 +1,13 @@
 //! Two headsets at once.
 
-use crate::world::{LIMIT, World, sound};
+use crate::world::{LIMIT, World, route, sound};
 use dsp_abi::media::{Path, PlayerState};
 use fabric::Time;
-use offload_broker_api::{OffloadBroker, RouteRequest, RouteState};
-use std::cell::RefCell;
-use std::rc::Rc;
-use system::auditor::OFFLOAD_BROKER;
+use offload_broker_api::RouteState;
 use system::scene::Port;
-use usb_audio_api::SampleFormat;
 use usb_model::Speed;
 use usb_model::headset::Model;
+use usb_types::Direction;
 use xhc::Personality;
 
 /// A controller with room for two streams of two headsets.
@@ -36,31 +33,11 @@ fn two_headsets_play_at_once_and_both_are_exact() {
         world.scene.run_for(Time::ms(450));
         // The same PCM, to the newest headset, for another client.
         let second_mark = world.scene.mark(second);
-        let ended = Rc::new(RefCell::new(None));
-        let told = Rc::clone(&ended);
         let frames = music.frames();
-        world.scene.visit(LIMIT, move || {
-            let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-            let request = RouteRequest {
-                rate: 48_000,
-                format: SampleFormat::S16Le as u8,
-                channels: 2,
-                frames,
-                buffer_us: 96_000,
-            };
-            let route = broker.start_route(request).expect("a headset and the DSP are there");
-            loop {
-                match broker.route(route).expect("the route is ours") {
-                    RouteState::Starting | RouteState::Running => userlib::hl::sleep_for(2),
-                    over => break *told.borrow_mut() = Some(over),
-                }
-            }
-        });
-        assert_eq!(
-            *ended.borrow(),
-            Some(RouteState::Played { frames, underruns: 0 }),
-            "seed {seed}"
-        );
+        let second_route = world.start_route(route(Direction::Out, frames));
+        let second_route = second_route.expect("a headset and the DSP are there");
+        let ended = world.end_route(second_route, LIMIT);
+        assert_eq!(ended, RouteState::Played { frames, underruns: 0 }, "seed {seed}");
         let answer = world.scene.wait(sequence, LIMIT);
         assert!(
             answer.is_some_and(|a| a.state == PlayerState::Done as u32),

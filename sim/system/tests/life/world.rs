@@ -2,14 +2,18 @@
 
 use dsp_abi::media::{Answer, Path, PlayerState};
 use fabric::Time;
+use judge::report::Leaks;
+use judge::sound::Sound;
+use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
 use std::sync::OnceLock;
+use system::auditor::OFFLOAD_BROKER;
 use system::image::Description;
 use system::piece::piece;
-use system::report::Leaks;
 use system::scene::{Beginning, Port, Scene};
-use system::sound::Sound;
-use usb_model::Speed;
+use usb_audio_api::SampleFormat;
 use usb_model::headset::Model;
+use usb_model::{Speed, Take};
+use usb_types::Direction;
 use xhc::Personality;
 
 /// How long anything may take.
@@ -136,6 +140,43 @@ impl World {
         (&server.name, answer.code)
     }
 
+    /// Asks the broker for a route, as another client than the player would.
+    pub(crate) fn start_route(
+        &mut self,
+        request: RouteRequest,
+    ) -> Result<RouteHandle, BrokerError> {
+        let broker = || OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+        let started = self.scene.visit(LIMIT, move || broker().start_route(request));
+        started.expect("the broker answers")
+    }
+
+    /// How such a route is doing; telling of its end ends it.
+    pub(crate) fn route(&mut self, route: RouteHandle) -> Result<RouteState, BrokerError> {
+        let broker = || OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+        self.scene.visit(LIMIT, move || broker().route(route)).expect("the broker answers")
+    }
+
+    /// Waits for such a route's end.
+    #[track_caller]
+    pub(crate) fn end_route(&mut self, route: RouteHandle, limit: Time) -> RouteState {
+        let until = self.scene.now() + limit;
+        while self.scene.now() < until {
+            match self.route(route).expect("the route is ours") {
+                RouteState::Starting | RouteState::Running => self.scene.run_for(Time::ms(5)),
+                over => return over,
+            }
+        }
+        panic!("seed {}: the route never ends", self.seed);
+    }
+
+    /// What the microphone of the headset at the world's port heard in its last
+    /// take.
+    pub(crate) fn last_take(&mut self) -> Option<Take> {
+        let board = self.scene.machine.board();
+        let device = board.parts.controllers[self.port.controller].device(self.port.port)?;
+        device.spoken()?.takes.last().cloned()
+    }
+
     /// Asserts that everything was given back, and that nobody did anything that
     /// no hardware stands for.
     #[track_caller]
@@ -183,6 +224,18 @@ impl World {
         let stats = self.scene.machine.stats();
         let faults: Vec<_> = stats.tasks.iter().map(|task| task.faults).collect();
         assert!(faults.iter().all(|&faults| faults == 0), "seed {}, {why}: {faults:?}", self.seed);
+    }
+}
+
+/// What another client than the player asks for: 48 kHz, 16 bits.
+pub(crate) fn route(direction: Direction, frames: u32) -> RouteRequest {
+    RouteRequest {
+        direction,
+        rate: 48_000,
+        format: SampleFormat::S16Le as u8,
+        channels: if direction == Direction::Out { 2 } else { 1 },
+        frames,
+        buffer_us: 96_000,
     }
 }
 

@@ -105,6 +105,8 @@ fn strict(
         .raw(&[0x24, 6, UNIT, 1, 1, 1, 2, 2, 0])
         .raw(&[0x24, 3, 3, 0x02, 0x03, 0, UNIT, 0]);
     if let Some(microphone) = microphone {
+        // It has a button, too.
+        control = control.wakes();
         control = control
             .raw(&[0x24, 2, 4, 0x01, 0x02, 0, 1, 0, 0, 0, 0])
             .raw(&[0x24, 6, microphone.unit, 4, 1, 1, 2, 0])

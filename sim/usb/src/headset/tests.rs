@@ -388,3 +388,42 @@ fn unplugging_keeps_the_record_and_forgets_the_rest() {
     configure(device.as_mut());
     assert_eq!(get(device.as_mut(), 0xA1, 0x81, 0x100, 0x200).unwrap(), [1], "muted again");
 }
+
+#[test]
+fn over_a_suspend_a_headset_keeps_its_settings_and_plays_on_as_another_stream() {
+    for model in ALL {
+        let mut device = ready(model, 48_000);
+        let frame = play(device.as_mut(), &music(1920), 48_000, 8);
+        device.suspend(Time::ms(40));
+        let setup = Setup { kind: 0x80, request: 0, value: 0, index: 0, length: 2 };
+        assert_eq!(device.setup(Time::ms(41), setup), Answer::Silent);
+        device.resume(Time::ms(60));
+        assert!(get(device.as_mut(), 0x80, 0, 0, 0).is_some());
+        let frame = play(device.as_mut(), &music(1920), 48_000, frame + 60);
+        close(device.as_mut(), Microframe((frame + 40) * 8).starts());
+        let heard = device.heard().unwrap();
+        assert_eq!(heard.ignored_packets, 0, "{model:?}");
+        let last = heard.streams().len() - 1;
+        let (_, played) = heard.stream(last).unwrap();
+        assert_eq!(played[..1920], music(1920), "{model:?}");
+    }
+}
+
+#[test]
+fn only_a_headset_with_a_button_takes_the_feature_that_lets_it_wake_its_host() {
+    for model in ALL {
+        let mut device = headset(model, 1);
+        configure(device.as_mut());
+        let able = model == Model::Capture;
+        assert_eq!(output(device.as_mut(), Time::ZERO, [0, 3, 1, 0], &[]), able, "{model:?}");
+        assert!(!device.may_wake(), "it is awake");
+        let status = get(device.as_mut(), 0x80, 0, 0, 0).unwrap();
+        assert_eq!(status[0] & 2, u8::from(able) << 1);
+        device.suspend(Time::ms(1));
+        assert_eq!(device.may_wake(), able);
+        device.resume(Time::ms(30));
+        assert_eq!(output(device.as_mut(), Time::ms(50), [0, 1, 1, 0], &[]), able);
+        device.suspend(Time::ms(60));
+        assert!(!device.may_wake(), "it was told not to");
+    }
+}

@@ -41,6 +41,7 @@ impl Function for Buttons {
     }
     fn stray(&mut self, _at: Microframe) {}
     fn suspend(&mut self, _now: Time) {}
+    fn resume(&mut self, _now: Time) {}
     fn heard(&self) -> Option<&Heard> {
         None
     }

@@ -12,4 +12,5 @@ mod personalities;
 mod ports;
 mod rig;
 mod streaming;
+mod suspend;
 mod violations;

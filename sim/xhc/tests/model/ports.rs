@@ -1,4 +1,4 @@
-//! Root hub ports: connection, reset, suspend, power.
+//! Root hub ports: connection, reset, power.
 
 use crate::rig::{Rig, code, music};
 use fabric::Time;
@@ -55,20 +55,36 @@ fn no_second_event_comes_while_a_change_bit_is_set() {
 }
 
 #[test]
-fn a_suspended_device_answers_again_after_20_ms_of_resume() {
-    let (mut rig, mut slot) = Rig::with_headset(Personality::seeded(53), Model::Sync);
-    let register = rig.portsc(slot.port);
-    rig.write(register, 1 << 9 | 1 << 16 | 3 << 5);
-    assert_eq!(rig.read(register) >> 5 & 0xF, 3);
-    assert_eq!(rig.request(&mut slot, [0, 9, 1, 0], &[]), code::TRANSACTION);
-    rig.write(register, 1 << 9 | 1 << 16 | 15 << 5);
-    rig.run(Time::ms(21));
-    rig.write(register, 1 << 9 | 1 << 16);
-    assert_eq!(rig.read(register) & 0x40_01E0, 0x40_0000, "U0, PLC");
-    rig.run(Time::ms(11));
-    rig.recover_control(&mut slot);
-    assert_eq!(rig.request(&mut slot, [0, 9, 1, 0], &[]), code::SUCCESS);
-    rig.clean();
+fn to_address_a_device_that_was_just_pulled_is_no_mistake_but_one_that_was_never_reset_is() {
+    for (pulled, acknowledged) in [(true, false), (true, true), (false, false)] {
+        let mut rig = Rig::running(Personality::seeded(53));
+        let port = rig.xhc.personality().usb2_port(0).unwrap();
+        rig.plug(port, Model::Sync);
+        let register = rig.portsc(port);
+        if pulled {
+            rig.connect(port);
+        } else {
+            rig.run(Time::ms(1));
+        }
+        let slot = rig.prepare_address(port);
+        if pulled {
+            drop(rig.xhc.unplug(&mut rig.fabric, port));
+        }
+        if acknowledged || !pulled {
+            rig.write(register, 1 << 9 | 0x7F << 17);
+            // Whatever was under way then is over.
+            rig.run(Time::ms(2));
+        }
+        // With BSR nothing goes over the wire that could fail.
+        let expected = if pulled && !acknowledged { code::SUCCESS } else { code::PARAMETER };
+        assert_eq!(rig.with_input(11, slot, 1), expected, "pulled {pulled}, told {acknowledged}");
+        if expected == code::SUCCESS {
+            assert_eq!(rig.with_input(11, slot, 0), code::TRANSACTION);
+            rig.clean();
+        } else {
+            rig.only("ContextMalformed");
+        }
+    }
 }
 
 #[test]

@@ -598,8 +598,12 @@ impl Rig {
         [speed << 20 | entries << 27, u32::from(port.0) << 16, 0, 0, 0]
     }
 
-    /// Enable Slot and Address Device.
-    pub(crate) fn address(&mut self, port: RootPort) -> Slot {
+    /// Enable Slot, and what Address Device needs.
+    pub(crate) fn prepare_address(&mut self, port: RootPort) -> u8 {
+        self.prepare(port).0
+    }
+
+    fn prepare(&mut self, port: RootPort) -> (u8, Producer) {
         let (event, _) = self.command_with([0, 0, 0, 9 << 10]);
         assert_eq!(event.code(), code::SUCCESS);
         let id = event.slot();
@@ -612,6 +616,12 @@ impl Rig {
         let dequeue = control.base;
         let endpoint = [0, 4 << 3 | 3 << 1 | 64 << 16, dequeue.low() | 1, dequeue.high(), 8];
         self.fill_input(0, 3, &[(0, context), (1, endpoint)]);
+        (id, control)
+    }
+
+    /// Enable Slot and Address Device.
+    pub(crate) fn address(&mut self, port: RootPort) -> Slot {
+        let (id, control) = self.prepare(port);
         let buffer = self.pages(1);
         assert_eq!(self.with_input(11, id, 1), code::SUCCESS, "BSR");
         assert_eq!(self.with_input(11, id, 0), code::SUCCESS);

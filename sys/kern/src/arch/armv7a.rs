@@ -27,13 +27,14 @@ mod machine;
 mod mmu;
 mod platform;
 mod semihosting;
+mod sleeps;
 mod timer;
 mod vectors;
 
 pub use context::SavedState;
 pub use epitaph::panic;
 pub use image::{Image, InterruptRow, NO_INTERRUPT, Options, Span, TaskTable};
-pub use mmu::{SecondLevel, TranslationTables};
+pub use mmu::TranslationTables;
 
 use super::Arch;
 use crate::umem::{Readable, Writable};

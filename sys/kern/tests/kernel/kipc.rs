@@ -14,7 +14,7 @@ fn ended(bench: &Bench) -> Option<UsageError> {
 fn status(bench: &mut Bench, task: u8) -> TaskState {
     let (code, bytes) = bench.kipc(1, &[task, 0, 0, 0]);
     assert_eq!(code, 0);
-    hubpack::deserialize(&bytes).unwrap().0
+    packed::unpack(&bytes).unwrap()
 }
 
 #[test]

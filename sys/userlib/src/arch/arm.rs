@@ -8,6 +8,8 @@ use core::arch::naked_asm;
 
 use super::Registers;
 
+mod runtime;
+
 // Tasks are linked again when the script changes.
 const _: &str = include_str!("../../task.x");
 

@@ -3,13 +3,14 @@
 use dsp_abi::SESSIONS;
 use dsp_link_api::Address;
 use qmi::{StreamRequest, Token, Txn};
+use usb_types::Direction;
 
 use super::{Broker, Place, push};
 use crate::ops::Effect;
 use crate::refusal::Refusal;
 use crate::request::{Wanted, check};
 use crate::response;
-use crate::session::{Facts, Orders, Refused, Reserved, Session, SessionId};
+use crate::session::{Event, Facts, Live, Reserved, Session, SessionId};
 
 impl Broker {
     pub(super) fn enable(&mut self, now: u64, from: Address, txn: Txn, request: &StreamRequest) {
@@ -28,9 +29,9 @@ impl Broker {
                 self.begun = self.begun.wrapping_add(1);
                 let facts = Facts { id, client: from, txn, request: *request, wanted };
                 let serial = self.places[index].serial;
-                let session = Some(Session::Reserved(Reserved::new(facts)));
-                self.places[index] = Place { session, serial, ..Place::default() };
-                self.advance(now, index);
+                let live = Some(Live::new(Reserved::new(facts)));
+                self.places[index] = Place { live, serial, ..Place::default() };
+                self.happen(now, index, Event::Begun);
             }
         }
     }
@@ -38,11 +39,8 @@ impl Broker {
     /// Whether the request is one that began a live session, sent again: then
     /// it is answered as it was, or the answer is still to come.
     fn repeats_enable(&mut self, from: Address, txn: Txn, request: &StreamRequest) -> bool {
-        let Some(session) =
-            self.live(request.usb_token).and_then(|i| self.places[i].session.as_ref())
-        else {
-            return false;
-        };
+        let live = self.live(request.usb_token).and_then(|i| self.places[i].live.as_ref());
+        let Some(Live { session, .. }) = live else { return false };
         let facts = session.facts();
         let repeated = facts.client == from && facts.txn == txn && facts.request == *request;
         if let (true, Session::Running(running)) = (repeated, session) {
@@ -55,7 +53,7 @@ impl Broker {
     /// The checks of an enable request, and a place for its session.
     fn admit(&self, from: Address, request: &StreamRequest) -> Result<(usize, Wanted), Refusal> {
         let wanted = check(request, &self.cards)?;
-        let foreign = |place: &Place| match &place.session {
+        let foreign = |place: &Place| match place.live.as_ref().map(|live| &live.session) {
             Some(Session::Draining(draining)) => {
                 draining.facts.client != from && !draining.orders.let_go
             }
@@ -68,7 +66,7 @@ impl Broker {
         if self.live(request.usb_token).is_some() {
             return Err(Refusal::BusyStream);
         }
-        let free = self.places.iter().position(|place| place.session.is_none());
+        let free = self.places.iter().position(|place| place.live.is_none());
         Ok((free.ok_or(Refusal::NoSessions)?, wanted))
     }
 
@@ -95,49 +93,21 @@ impl Broker {
 
     /// The peer lets go of a live session's stream.
     fn let_go(&mut self, now: u64, index: usize, from: Address, txn: Txn) {
-        let place = &mut self.places[index];
-        let Some(session) = &mut place.session else { return };
-        let facts = session.facts();
-        let token = facts.token();
+        let Some(live) = &self.places[index].live else { return };
+        let facts = live.session.facts();
         if facts.client != from {
+            let token = facts.token();
             return self.refuse(from, txn, token, Refusal::ForeignClient);
         }
-        let confirm = Some((from, txn));
-        let orders = match session {
-            Session::Draining(draining) => &mut draining.orders,
-            Session::Running(_) => {
-                // Whether the device is there shows when its card was told gone.
-                let card = u16::from(session.facts().wanted.stream.card);
-                let play_out = self.cards.get(card).is_some_and(|card| card.present);
-                let orders = Orders { confirm, let_go: true, play_out, ..Orders::default() };
-                return self.end(now, index, orders);
-            }
-            Session::Reserved(_) | Session::Mapped(_) | Session::Armed(_) => {
-                // It gave up on its enable request before that was answered.
-                let refused = Refused::new(Refusal::Revoked, session.held());
-                let fresh = Orders { refuse: Some(refused), let_go: true, ..Orders::default() };
-                place.interrupt.get_or_insert(fresh)
-            }
-        };
-        orders.let_go = true;
-        match orders.confirm {
-            // The same again, whose answer is on its way.
-            Some(pending) if pending == (from, txn) => {}
-            Some(_) => self.refuse(from, txn, token, Refusal::NotEnabled),
-            None if place.parked => {
-                self.cards.let_go(token);
-                self.confirm(from, txn, token);
-            }
-            None => {
-                orders.confirm = confirm;
-                if orders.await_peer.take().is_some() {
-                    self.advance(now, index);
-                }
-            }
-        }
+        // Whether the device is there shows when its card was told gone. What is
+        // recorded was wanted until now, and no longer.
+        let stream = facts.wanted.stream;
+        let present = self.cards.get(stream.card.into()).is_some_and(|card| card.present);
+        let audible = present && stream.direction == Direction::Out;
+        self.happen(now, index, Event::LetGo { from, txn, audible });
     }
 
-    fn refuse(&mut self, to: Address, txn: Txn, token: Token, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, to: Address, txn: Txn, token: Token, refusal: Refusal) {
         self.note(refusal);
         let response = response::refused(self.settings.dialect, token, refusal);
         push(&mut self.effects, Effect::Respond(to, txn, response));

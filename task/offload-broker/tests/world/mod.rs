@@ -16,10 +16,11 @@ use iommu_api::{Access, GrantHandle, Part, WindowHandle};
 use offload_broker::broker::{Broker, Settings};
 use offload_broker::ops::{Ask, Effect, Input, Op, Reply, Server, Trouble};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
+use offload_broker_api::SessionPhase;
 use qmi::{Status, StreamIndication, StreamRequest, StreamResponse, Token, Txn};
 use usb_audio_api::{CardInfo, StreamDescription, StreamHandle};
 use usb_core_api::{DeviceHandle, DeviceInfo, PowerState, UsbCoreError};
-use usb_types::{EndpointAddress, Speed};
+use usb_types::{Direction, EndpointAddress, Speed};
 use xhci_api::{GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle};
 
 pub(crate) const PEER: Address = Address { node: 5, port: 0x10 };
@@ -180,6 +181,8 @@ pub(crate) struct World {
     pub(crate) indications: Vec<(Address, StreamIndication)>,
     pub(crate) port: Vec<(Address, port::Message)>,
     pub(crate) hints: usize,
+    /// What the trace has of sessions, by their ids.
+    pub(crate) phases: Vec<(u32, SessionPhase)>,
     pub(crate) forgotten: Vec<u8>,
     pub(crate) cancelled: usize,
     /// The device of the next described stream has a sync endpoint.
@@ -188,8 +191,9 @@ pub(crate) struct World {
     /// what died with it.
     excused: Vec<Ask>,
     next: u32,
-    /// Open streams, and the place of the session that has each.
-    streams: BTreeMap<u32, u8>,
+    /// Open streams: the place of the session that has each, and which way it
+    /// goes.
+    streams: BTreeMap<u32, (u8, Direction)>,
     sidebands: BTreeMap<u32, Sideband>,
     windows: BTreeMap<u32, Window>,
     grants: BTreeMap<u32, Grant>,
@@ -214,6 +218,7 @@ impl World {
             indications: Vec::new(),
             port: Vec::new(),
             hints: 0,
+            phases: Vec::new(),
             forgotten: Vec::new(),
             cancelled: 0,
             sync: true,
@@ -443,6 +448,7 @@ impl World {
             Effect::Indicate(to, indication) => self.indications.push((to, indication)),
             Effect::Port(to, message) => self.port.push((to, message)),
             Effect::Hint(_) => self.hints += 1,
+            Effect::Phase(session, phase) => self.phases.push((session.id, phase)),
         }
     }
 
@@ -506,14 +512,15 @@ impl World {
             return Err(failure);
         }
         Ok(match op {
-            Op::Open(..) => {
+            Op::Open(id, _) => {
                 let stream = self.fresh();
-                self.streams.insert(stream, ask.session.place);
+                self.streams.insert(stream, (ask.session.place, id.direction));
                 Reply::Opened(handle::<StreamHandle>(stream))
             }
             Op::Describe(stream) => {
-                assert!(self.streams.contains_key(&number(stream)), "describes a closed stream");
-                Reply::Described(self.description())
+                let stream = self.streams.get(&number(stream));
+                let (_, direction) = *stream.expect("describes a closed stream");
+                Reply::Described(self.description(direction))
             }
             Op::Register(_) => {
                 let sideband = self.fresh();
@@ -536,7 +543,7 @@ impl World {
                 let sideband = self.sideband_of(sideband);
                 assert!(!sideband.interrupter && !sideband.endpoints.is_empty());
                 sideband.interrupter = true;
-                Reply::Interrupter(2)
+                Reply::Interrupter(2 + u16::from(ask.session.place))
             }
             Op::OpenWindow { .. } => {
                 let window = self.fresh();
@@ -577,8 +584,11 @@ impl World {
                 Reply::Mapped(Peer(at))
             }
             Op::PlaceBuffer(window, pages, access) => {
-                let feedback = self.sync;
-                assert_eq!(access == Access::ReadWrite, feedback, "written by feedback only");
+                let records = self.streams.values().any(|&(place, direction)| {
+                    place == ask.session.place && direction == Direction::In
+                });
+                let written = self.sync || records;
+                assert_eq!(access == Access::ReadWrite, written, "by feedback and recordings");
                 let window_number = number(window);
                 for page in pages.first..pages.first + pages.count {
                     assert!(self.taken.insert(page), "two sessions have one page");
@@ -619,7 +629,7 @@ impl World {
                 Reply::Done
             }
             Op::Close(stream) => {
-                let Some(owner) = self.streams.remove(&number(stream)) else {
+                let Some((owner, _)) = self.streams.remove(&number(stream)) else {
                     return Err(Failure::Audio(usb_audio_api::UsbAudioError::Stale));
                 };
                 let running = self
@@ -719,14 +729,18 @@ impl World {
         })
     }
 
-    pub(crate) fn description(&self) -> StreamDescription {
+    fn description(&self, direction: Direction) -> StreamDescription {
+        let data_address = match direction {
+            Direction::Out => EndpointAddress(1),
+            Direction::In => EndpointAddress(0x82),
+        };
         StreamDescription {
             device: handle::<DeviceHandle>(1),
             speed: Speed::Full,
             interface: [9, 4, 1, 1, 1 + u8::from(self.sync), 1, 2, 0, 0],
-            data_endpoint: [9, 5, 1, 9, 192, 0, 1, 0, 0],
+            data_endpoint: [9, 5, data_address.0, 9, 192, 0, 1, 0, 0],
             sync_endpoint: self.sync.then_some([9, 5, 129, 17, 3, 0, 1, 5, 0]),
-            data_address: EndpointAddress(1),
+            data_address,
             sync_address: self.sync.then_some(EndpointAddress(129)),
             revision: 0x100,
             delay: Some(1),

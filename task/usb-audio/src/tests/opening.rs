@@ -106,17 +106,37 @@ fn a3_each_format_that_is_refused_has_its_code() {
     bench.assert_at_rest();
 }
 
+/// A peer records: the microphone is unmuted and brought to 0 dB, whatever the
+/// card's playback was set to, and nothing is left to ring out at its end. The
+/// host path has no capture and says so.
 #[test]
-fn a_capture_only_device_is_a_card_whose_stream_cannot_be_opened_yet() {
+fn a_capture_stream_is_opened_for_a_peer_and_for_nobody_else() {
     let (mut bench, _) = Bench::with(Model { capture: true, ..Model::default() });
     let info = bench.engine.op_card(0).unwrap();
     assert_eq!((info.playback, info.capture), (0, 1));
     assert_eq!(bench.start(BROKER, Drive::Peer), Err(UsbAudioError::NoStream));
     let capture = StreamId { direction: Direction::In, ..STREAM };
-    let opened = bench.engine.op_open(&mut bench.world, BROKER, capture, CD, Drive::Peer);
-    assert_eq!(opened, Err(UsbAudioError::CaptureUnsupported));
-    let volume = bench.engine.op_volume(&mut bench.world, BROKER, 0, 0);
-    assert_eq!(volume, Err(UsbAudioError::NoControl));
+    assert_eq!(bench.engine.op_find(&mut bench.world, capture, CD), Ok(1));
+    let host = bench.engine.op_open(&mut bench.world, PLAYER, capture, CD, Drive::Host);
+    assert_eq!(host, Err(UsbAudioError::CaptureUnsupported));
+    let volume_of_playback = bench.engine.op_volume(&mut bench.world, BROKER, 0, -256);
+    assert_eq!(volume_of_playback, Err(UsbAudioError::NoControl));
+    assert!(bench.world.told.is_empty());
+
+    let ticket = bench.engine.op_open(&mut bench.world, BROKER, capture, CD, Drive::Peer).unwrap();
+    bench.settle();
+    let Ok(Completed::Stream(stream)) = bench.result(BROKER, ticket) else { panic!() };
+    let told = &bench.world.told;
+    assert_eq!(told[0], Told::Interface(1, 1));
+    let rate = Told::Set { value: 0x0100, index: 0x82, data: vec![0x44, 0xAC, 0] };
+    assert_eq!(told[1], rate);
+    assert!(told.contains(&volume(1, 0)) && told.contains(&volume(2, 0)));
+    assert_eq!(told.last(), Some(&mute(false)));
+    let description = bench.engine.op_describe(BROKER, stream).unwrap();
+    assert_eq!(description.data_address, EndpointAddress(0x82));
+    assert_eq!((description.sync_address, description.tail_ms), (None, 0));
+    assert_eq!(bench.close(BROKER, stream), Ok(Completed::Done));
+    bench.assert_at_rest();
 }
 
 /// A10: a stream with implicit feedback is recognised and refused by its code.

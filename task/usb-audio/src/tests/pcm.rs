@@ -115,3 +115,31 @@ fn a_pipe_that_ran_dry_after_the_last_frame_had_no_underrun() {
         assert_eq!(bench.result(PLAYER, ticket), Ok(played));
     }
 }
+
+/// While the system is suspended a stream waits, without a timer, and loses
+/// nothing.
+#[test]
+fn a_stream_that_sleeps_with_the_system_goes_on_where_it_stood() {
+    let (mut bench, device) = Bench::with(Model::default());
+    let stream = bench.open(PLAYER, Drive::Host).unwrap();
+    bench.world.room = 5;
+    let pcm: Vec<u8> = (0..882u32).flat_map(u32::to_le_bytes).collect();
+    bench.write(stream, &pcm).unwrap();
+    let ticket = bench.engine.op_drain(&mut bench.world, PLAYER, stream).unwrap();
+    let before = bench.world.packets.len();
+    bench.world.events.push_back(usb_core_api::Event::Suspended(device));
+    bench.settle();
+    bench.world.room = 1000;
+    bench.progress(device, 0x01);
+    assert_eq!(bench.world.packets.len(), before);
+    assert_eq!(bench.engine.deadline(bench.world.now), None, "rule 7");
+    bench.world.events.push_back(usb_core_api::Event::Resumed(device));
+    bench.settle();
+    assert_eq!(bench.world.packets.concat(), pcm);
+    bench.world.queued = 0;
+    bench.progress(device, 0x01);
+    bench.world.now += 100;
+    bench.engine.tick(&mut bench.world);
+    let played = Completed::Played { frames: 882, underruns: 0 };
+    assert_eq!(bench.result(PLAYER, ticket), Ok(played));
+}

@@ -48,24 +48,24 @@ fn everyone_known_is_hinted_of_a_device() {
 #[test]
 fn hold_is_one_bit_per_caller_and_incarnation_of_the_device() {
     let (mut bench, device) = Bench::attached();
-    assert_eq!(bench.core.hold(CLIENT, device), Ok(()));
-    assert_eq!(bench.core.hold(CLIENT, device), Err(UsbCoreError::AlreadyHeld));
-    assert_eq!(bench.core.hold(OTHER, device), Ok(()));
+    assert_eq!(bench.core.hold(CLIENT, device, 0), Ok(()));
+    assert_eq!(bench.core.hold(CLIENT, device, 0), Err(UsbCoreError::AlreadyHeld));
+    assert_eq!(bench.core.hold(OTHER, device, 0), Ok(()));
     assert_eq!(bench.core.status().holds, 2);
-    assert_eq!(bench.core.unhold(CLIENT, device), Ok(()));
-    assert_eq!(bench.core.unhold(CLIENT, device), Err(UsbCoreError::NotHeld));
+    assert_eq!(bench.core.unhold(CLIENT, device, 0), Ok(()));
+    assert_eq!(bench.core.unhold(CLIENT, device, 0), Err(UsbCoreError::NotHeld));
     bench.fake.unplug(1);
     bench.settle();
     assert_eq!(bench.core.status().holds, 0);
-    assert_eq!(bench.core.unhold(OTHER, device), Err(UsbCoreError::DeviceGone));
-    assert_eq!(bench.core.hold(OTHER, device), Err(UsbCoreError::DeviceGone));
+    assert_eq!(bench.core.unhold(OTHER, device, 0), Err(UsbCoreError::DeviceGone));
+    assert_eq!(bench.core.hold(OTHER, device, 0), Err(UsbCoreError::DeviceGone));
 }
 
 /// What a dead client had is free, and what it started ends by itself.
 #[test]
 fn death_of_a_client_frees_what_it_had() {
     let (mut bench, device) = Bench::claimed();
-    bench.core.hold(CLIENT, device).expect("active");
+    bench.core.hold(CLIENT, device, 0).expect("active");
     bench.fake.0.borrow_mut().stuck.push("control");
     let ticket = bench.core.start_control(CLIENT, device, GET, &[], 0).expect("in order");
     bench.core.forget_client(CLIENT);

@@ -2,11 +2,11 @@
 
 use abi::{Generation, TaskId};
 use proptest::prelude::*;
-use usb_core_api::{DeviceHandle, Event, TicketHandle};
+use usb_core_api::{Depth, DeviceHandle, Event, SystemPower, TicketHandle};
 use usb_types::Setup;
 use xhci_api::{Event as Below, XhciError};
 
-use crate::fake::{Bench, CLIENT, OTHER};
+use crate::fake::{Bench, CLIENT, OTHER, POWER};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -28,6 +28,9 @@ enum Act {
     Collect(bool),
     Die(bool),
     Lose,
+    Suspend(bool),
+    Resume,
+    Signal(u8),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -42,6 +45,8 @@ fn act() -> impl Strategy<Value = Act> {
         "control a1",
         "configure",
         "disable",
+        "suspend",
+        "resume",
     ]);
     let error = prop::sample::select(vec![
         XhciError::Busy,
@@ -71,6 +76,9 @@ fn act() -> impl Strategy<Value = Act> {
         2 => who().prop_map(Act::Collect),
         1 => who().prop_map(Act::Die),
         1 => Just(Act::Lose),
+        2 => any::<bool>().prop_map(Act::Suspend),
+        2 => Just(Act::Resume),
+        1 => (1_u8..4).prop_map(Act::Signal),
     ]
 }
 
@@ -78,12 +86,14 @@ fn act() -> impl Strategy<Value = Act> {
 struct Client {
     task: TaskId,
     devices: Vec<DeviceHandle>,
+    /// Those that it was told are suspended.
+    asleep: Vec<DeviceHandle>,
     tickets: Vec<TicketHandle>,
 }
 
 impl Client {
     fn new(task: TaskId) -> Self {
-        Self { task, devices: Vec::new(), tickets: Vec::new() }
+        Self { task, devices: Vec::new(), asleep: Vec::new(), tickets: Vec::new() }
     }
 
     /// Checks that news makes sense: nothing comes twice, nothing goes that
@@ -97,7 +107,18 @@ impl Client {
             Event::Detached(device) => {
                 assert!(self.devices.contains(&device), "detached without being there");
                 self.devices.retain(|known| *known != device);
+                self.asleep.retain(|known| *known != device);
             }
+            Event::Suspended(device) => {
+                assert!(self.devices.contains(&device), "suspended without being there");
+                assert!(!self.asleep.contains(&device), "suspended twice");
+                self.asleep.push(device);
+            }
+            Event::Resumed(device) => {
+                assert!(self.devices.contains(&device), "resumed without being there");
+                self.asleep.retain(|known| *known != device);
+            }
+            Event::Woken(_) => panic!("that is for another task"),
             Event::TicketDone(ticket) => assert!(self.tickets.contains(&ticket), "not its ticket"),
             Event::IsochProgress { .. } | Event::None => {}
         }
@@ -137,6 +158,19 @@ fn play(bench: &mut Bench, clients: &mut [Client; 2], act: Act) {
             let next = client.task.generation().next();
             *client = Client::new(TaskId::new(client.task.index() as u16, next));
         }
+        Act::Suspend(all) => {
+            let depth = if all { Depth::All } else { Depth::AllButHeld };
+            // One ticket at a time, as `power` does it.
+            if let Ok(ticket) = bench.core.start_suspend(POWER, depth, now) {
+                let _ = bench.core.cancel(POWER, ticket);
+            }
+        }
+        Act::Resume => {
+            if let Ok(ticket) = bench.core.start_resume(POWER, now) {
+                let _ = bench.core.cancel(POWER, ticket);
+            }
+        }
+        Act::Signal(port) => bench.fake.signal(port),
         Act::Cancel(who) => {
             let client = &mut clients[usize::from(who)];
             if let Some(ticket) = client.tickets.pop() {
@@ -165,8 +199,8 @@ fn play(bench: &mut Bench, clients: &mut [Client; 2], act: Act) {
                 }
                 Act::Ask(_) => bench.core.start_control(task, device, ASK, &[], now).ok(),
                 Act::Claim(_) => bench.core.claim(task, device, 1).err().and(None),
-                Act::Hold(_) => bench.core.hold(task, device).err().and(None),
-                _ => bench.core.unhold(task, device).err().and(None),
+                Act::Hold(_) => bench.core.hold(task, device, 0).err().and(None),
+                _ => bench.core.unhold(task, device, 0).err().and(None),
             };
             client.tickets.extend(ticket);
         }
@@ -185,7 +219,7 @@ proptest! {
 
     #[test]
     fn nothing_is_left_behind(acts in prop::collection::vec(act(), 1..80)) {
-        let mut bench = Bench::new();
+        let mut bench = Bench::with_autosuspend(Some(150));
         let generation = Generation(0);
         let mut clients =
             [CLIENT, OTHER].map(|task| Client::new(TaskId::new(task.index() as u16, generation)));
@@ -200,6 +234,13 @@ proptest! {
         }
         relent(&mut bench);
         bench.settle();
+        if bench.core.status().system == SystemPower::Suspended {
+            let ticket = bench.core.start_resume(POWER, bench.now).expect("it is suspended");
+            bench.settle();
+            let ended = bench.core.result(POWER, ticket).expect("it resumes").result;
+            prop_assert_eq!(ended, Ok(()));
+        }
+        prop_assert_eq!(bench.core.status().system, SystemPower::Awake);
         for port in 1..=4 {
             bench.fake.unplug(port);
         }
@@ -215,6 +256,7 @@ proptest! {
         }
         let status = bench.core.status();
         prop_assert_eq!((status.devices, status.holds, bench.core.stores_taken), (0, 0, 0));
+        prop_assert_eq!((status.suspended, status.owed), (0, 0));
         prop_assert!(bench.core.closing.iter().all(Option::is_none), "a slot is still closing");
         prop_assert!(bench.core.jobs.is_idle(), "work or a ticket is left");
         if kept {

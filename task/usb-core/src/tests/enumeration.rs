@@ -4,8 +4,9 @@ use usb_core_api::{Event, PowerState, UsbCoreError};
 use usb_types::Speed;
 use xhci_api::{Event as Below, XhciError};
 
-use crate::enumerate::{ADDRESS_MS, ATTEMPTS, DEBOUNCE_MS, RECOVERY_MS};
+use crate::enumerate::ATTEMPTS;
 use crate::fake::{Bench, CLIENT, OTHER, configuration};
+use crate::pause::Pause;
 use crate::{MAX_CONFIGURATION, MAX_DEVICES};
 
 /// The order of xHCI 4.3 and USB 2.0 9.1.2 for a full-speed device.
@@ -43,18 +44,18 @@ fn waits_of_the_specification_are_kept() {
     let mut bench = Bench::new();
     bench.fake.plug(1);
     bench.core.pull_all(1000);
-    assert_eq!(bench.core.deadline(), Some(1001 + DEBOUNCE_MS));
-    bench.core.tick(1000 + DEBOUNCE_MS);
+    assert_eq!(bench.core.deadline(), Some(1001 + Pause::Debounce.ms()));
+    bench.core.tick(1000 + Pause::Debounce.ms());
     assert_eq!(bench.fake.log().len(), 0, "reset before the debounce time");
-    bench.core.tick(1001 + DEBOUNCE_MS);
+    bench.core.tick(1001 + Pause::Debounce.ms());
     bench.core.pull_all(2000);
     assert_eq!(bench.fake.log(), ["reset port 1"]);
-    assert_eq!(bench.core.deadline(), Some(2001 + RECOVERY_MS));
-    bench.core.tick(2001 + RECOVERY_MS);
+    assert_eq!(bench.core.deadline(), Some(2001 + Pause::ResetRecovery.ms()));
+    bench.core.tick(2001 + Pause::ResetRecovery.ms());
     bench.core.pull_all(3000);
     assert_eq!(bench.fake.log(), ORDER[1..6]);
-    assert_eq!(bench.core.deadline(), Some(3001 + ADDRESS_MS));
-    bench.core.tick(3001 + ADDRESS_MS);
+    assert_eq!(bench.core.deadline(), Some(3001 + Pause::AddressRecovery.ms()));
+    bench.core.tick(3001 + Pause::AddressRecovery.ms());
     bench.core.pull_all(4000);
     assert_eq!(bench.fake.log(), ORDER[6..]);
     assert_eq!(bench.core.deadline(), None, "a timer is armed for nothing");
@@ -67,7 +68,7 @@ fn connection_that_bounces_is_debounced_anew() {
     bench.core.pull_all(0);
     bench.fake.plug(1);
     bench.core.pull_all(60);
-    assert_eq!(bench.core.deadline(), Some(61 + DEBOUNCE_MS));
+    assert_eq!(bench.core.deadline(), Some(61 + Pause::Debounce.ms()));
     bench.fake.unplug(1);
     bench.core.pull_all(90);
     assert_eq!(bench.core.deadline(), None);

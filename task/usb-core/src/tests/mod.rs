@@ -4,4 +4,5 @@ mod clients;
 mod disorder;
 mod enumeration;
 mod requests;
+mod sleeping;
 mod switching;

@@ -7,7 +7,7 @@
 use core::arch::global_asm;
 
 use super::context::ReturnState;
-use super::image::image;
+use super::image::{Span, image};
 use super::platform::Board;
 use super::timer::Timer;
 use super::{core1, cp15, gic, machine, mmu, vectors};
@@ -47,18 +47,29 @@ unsafe extern "C" {
 extern "C" fn sotto_boot() -> *mut ReturnState {
     let image = image();
     // SAFETY: the first code that runs, once: the MMU is off, interrupts are
-    // masked, and nothing else has the tables or the tasks. What core 1 runs is
-    // linked by `build/image` to memory that is nobody's on this core.
+    // masked, and nothing else has the tables, the tasks or the pools. What core
+    // 1 runs is linked by `build/image` to memory that is nobody's on this core.
     unsafe {
         cp15::set_vbar((&raw const sotto_vectors) as u32);
+        image.zeroed.iter().for_each(|pool| zero(pool));
         let spaces = mmu::start(image);
         gic::start();
         let options = image.options;
-        let board = Board { timer: Timer::start(options.slice, options.counter) };
+        let board = Board { timer: Timer::start(options.slice) };
         if let Some(entry) = image.core1 {
             core1::start(entry);
         }
         let kernel = Kernel::new(&mut *image.tasks.get());
         machine::begin(kernel, board, spaces)
     }
+}
+
+/// Zeroes a pool, past the caches, which are off.
+///
+/// # Safety
+/// It must be RAM that nothing else uses yet.
+unsafe fn zero(pool: &Span) {
+    let base: *mut u8 = core::ptr::with_exposed_provenance_mut(pool.base as usize);
+    // SAFETY: the caller's.
+    unsafe { base.write_bytes(0, pool.size as usize) };
 }

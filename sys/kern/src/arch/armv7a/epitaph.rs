@@ -2,13 +2,14 @@
 //!
 //! Humility reads `KERNEL_HAS_FAILED` and `KERNEL_EPITAPH` by name.
 
+use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
 use super::image::image;
-use super::{cp15, semihosting};
+use super::semihosting;
 
 /// Bytes of last words; the rest is cut off.
 const EPITAPH: usize = 128;
@@ -51,6 +52,30 @@ impl Write for Words<'_> {
     }
 }
 
+global_asm!(
+    // Where the kernel ends. An interrupt that is pending, and never taken, ends
+    // every WFI; YIELD then lets the emulator's other core, whose streams play
+    // on, have the time. It costs the emulator more than thousands of
+    // instructions do, so there are some between.
+    ".section .text.sotto_halt, \"ax\"",
+    ".syntax unified",
+    ".arm",
+    ".global sotto_halt",
+    ".type sotto_halt, %function",
+    "sotto_halt:",
+    "   wfi",
+    "   yield",
+    "   mov r0, #4096",
+    "1: subs r0, r0, #1",
+    "   bne 1b",
+    "   b sotto_halt",
+    ".size sotto_halt, . - sotto_halt",
+);
+
+unsafe extern "C" {
+    safe fn sotto_halt() -> !;
+}
+
 /// Writes the epitaph and stops; the panic handler of the kernel's binary.
 pub fn panic(info: &PanicInfo<'_>) -> ! {
     let failed = KERNEL_HAS_FAILED.0.get();
@@ -72,7 +97,5 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
             }
         }
     }
-    loop {
-        cp15::wfi();
-    }
+    sotto_halt()
 }

@@ -3,15 +3,11 @@
 //! Every interrupt goes to this core, at one priority. Messages (GICv2m) and
 //! the SMMU's lines among them are edges, all others levels.
 
-use super::image::Span;
 use super::mmu::in_window;
 use crate::platform::Irq;
 
-/// Distributor and CPU interface lie in this megabyte.
-pub(super) const REGISTERS: Span = Span { base: 0x0800_0000, size: 0x10_0000 };
-
-const DISTRIBUTOR: u32 = REGISTERS.base;
-const CPU_INTERFACE: u32 = REGISTERS.base + 0x1_0000;
+const DISTRIBUTOR: u32 = tables::INTERRUPT_CONTROLLER.base;
+const CPU_INTERFACE: u32 = DISTRIBUTOR + 0x1_0000;
 
 /// GICD_CTLR.
 const D_CTLR: u32 = DISTRIBUTOR;

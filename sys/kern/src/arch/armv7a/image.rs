@@ -8,19 +8,12 @@ use core::cell::UnsafeCell;
 use crate::platform::{Irq, IrqOwner};
 use crate::task::{NotificationSet, Task, TaskDesc, TaskIndex};
 
-use super::mmu::{SecondLevel, Tables};
+use super::mmu::TableSpace;
+
+pub use tables::Span;
 
 /// Entry of [`Image::rows_by_interrupt`] of an interrupt that nobody owns.
 pub const NO_INTERRUPT: u8 = 0xFF;
-
-/// A run of addresses.
-#[derive(Copy, Clone, Debug)]
-pub struct Span {
-    /// First byte.
-    pub base: u32,
-    /// Bytes.
-    pub size: u32,
-}
 
 /// One interrupt and whom it wakes.
 #[derive(Copy, Clone, Debug)]
@@ -37,8 +30,6 @@ pub struct Options {
     /// While a task runs, an interrupt every millisecond executes YIELD. QEMU
     /// 7.2 under `-icount` gives its other core no time otherwise.
     pub slice: bool,
-    /// Tasks may read the generic timer's counter.
-    pub counter: bool,
     /// A reset ends the emulator with status 0, a panic with status 1.
     pub semihosting: bool,
 }
@@ -65,7 +56,9 @@ pub struct Image {
     /// RAM of all tasks, whole megabytes.
     pub ram: Span,
     /// Room for the translation tables.
-    pub tables: &'static dyn Tables,
+    pub tables: &'static dyn TableSpace,
+    /// Pools that are zero before anything else runs.
+    pub zeroed: &'static [Span],
     /// Where the other core starts, when it has something to run.
     pub core1: Option<u32>,
     /// What differs from board to board.
@@ -134,5 +127,3 @@ impl Image {
         Some((row.irq, row.owner.notification))
     }
 }
-
-const _: () = assert!(size_of::<SecondLevel>() == 1024, "a second-level table has 256 words");

@@ -8,10 +8,9 @@ use super::epitaph::Global;
 use super::image::image;
 use super::mmu::AddressSpaces;
 use super::platform::Board;
-use super::timer;
-use super::{cp15, faults, gic};
+use super::{cp15, faults, gic, sleeps, timer};
 use crate::kernel::Kernel;
-use crate::platform::Platform;
+use crate::platform::{Irq, Platform};
 use crate::task::{Task, TaskIndex};
 
 /// The task that runs, or ran last; Humility reads it by this name.
@@ -19,7 +18,8 @@ use crate::task::{Task, TaskIndex};
 #[used]
 static CURRENT_TASK_PTR: Global<*const Task> = Global::new(core::ptr::null());
 
-/// Milliseconds since start when the kernel last looked; Humility's name.
+/// Milliseconds since start when the kernel last had nothing to do or served its
+/// timer; Humility's name.
 #[unsafe(no_mangle)]
 #[used]
 static TICKS: Global<u64> = Global::new(0);
@@ -98,32 +98,42 @@ impl Machine {
                 return next;
             }
             self.board.timer.end_slice();
-            cp15::wfi();
-            self.take_interrupt();
+            note_time(&self.board);
+            sleeps::sleep(self.board.timer.is_set());
+            if let Some(irq) = self.take_interrupt() {
+                sleeps::ended_by(irq);
+            }
         }
     }
 
     #[inline(always)]
-    fn take_interrupt(&mut self) {
+    fn take_interrupt(&mut self) -> Option<Irq> {
         // None: it went away again, or another core took it.
-        let Some(taken) = gic::take() else { return };
-        if taken.irq() == timer::IRQ {
+        let taken = gic::take()?;
+        let irq = taken.irq();
+        if irq == timer::IRQ {
             self.timer_interrupt();
         } else {
-            self.kernel.interrupt(&mut self.board, taken.irq());
+            self.kernel.interrupt(&mut self.board, irq);
         }
         taken.end();
+        Some(irq)
     }
 
     /// The kernel's deadline has come, or a slice ended.
     #[cold]
     fn timer_interrupt(&mut self) {
-        // SAFETY: only the debugger reads it.
-        unsafe { TICKS.0.get().write_volatile(self.board.now().0) };
+        note_time(&self.board);
         self.kernel.tick(&mut self.board);
         self.board.timer.begin_slice();
         cp15::yield_hint();
     }
+}
+
+/// Writes down the time for whoever looks at memory later.
+fn note_time(board: &Board) {
+    // SAFETY: only the debugger reads it.
+    unsafe { TICKS.0.get().write_volatile(board.now().0) };
 }
 
 #[inline(always)]

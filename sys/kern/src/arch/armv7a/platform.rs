@@ -3,6 +3,7 @@
 use abi::Generation;
 
 use super::context::SavedState;
+use super::epitaph::Global;
 use super::image::image;
 use super::timer::Timer;
 use super::{gic, mmu, semihosting};
@@ -17,6 +18,11 @@ unsafe extern "C" {
     /// Made by `build/image` out of everything in the image.
     static HUBRIS_IMAGE_ID: u64;
 }
+
+/// Lives of tasks beyond the first, for whoever looks in from outside.
+#[unsafe(no_mangle)]
+#[used]
+static KERNEL_RESTARTS: Global<u32> = Global::new(0);
 
 /// What the kernel sees of the board.
 #[derive(Debug)]
@@ -74,7 +80,17 @@ impl Platform for Board {
 
     /// Statics of the task stay as they are: ring buffers and counters are
     /// meant to, and a task has no others.
-    fn begin(&mut self, _: TaskIndex, _: Generation, descriptor: &TaskDesc, save: &mut SavedState) {
+    fn begin(
+        &mut self,
+        _: TaskIndex,
+        generation: Generation,
+        descriptor: &TaskDesc,
+        save: &mut SavedState,
+    ) {
+        if generation != Generation(0) {
+            // SAFETY: the kernel's alone, and no reference to it is made.
+            unsafe { *KERNEL_RESTARTS.0.get() += 1 };
+        }
         for at in (descriptor.regions[0].base..descriptor.initial_stack).step_by(4) {
             let word = core::ptr::with_exposed_provenance_mut::<u32>(mmu::in_window(at));
             // SAFETY: the stack is at the start of the task's RAM, which the

@@ -5,6 +5,7 @@
 //! timer is off.
 
 use super::cp15;
+use super::epitaph::Global;
 use crate::platform::Irq;
 use crate::task::Timestamp;
 
@@ -14,8 +15,14 @@ pub(super) const IRQ: Irq = Irq(30);
 /// CNTP_CTL: enabled, interrupt not masked.
 const CTL_ON: u32 = 1;
 const CTL_OFF: u32 = 0;
-/// CNTKCTL.PL0PCTEN: unprivileged code may read the counter.
+/// CNTKCTL.PL0PCTEN: unprivileged code may read the counter. It dates the events
+/// in the tasks' ring buffers.
 const COUNTER_FOR_TASKS: u32 = 1;
+
+/// Counts in a millisecond; Humility's name.
+#[unsafe(no_mangle)]
+#[used]
+static CLOCK_FREQ_KHZ: Global<u32> = Global::new(0);
 
 /// What the timer is set for.
 #[derive(Debug)]
@@ -29,14 +36,17 @@ pub(super) struct Timer {
 
 impl Timer {
     /// A timer that is off.
-    pub(super) fn start(slices: bool, counter_for_tasks: bool) -> Self {
+    pub(super) fn start(slices: bool) -> Self {
         // SAFETY: who may read the counter affects no memory, and a timer that
         // is off raises nothing.
         unsafe {
-            cp15::set_cntkctl(if counter_for_tasks { COUNTER_FOR_TASKS } else { 0 });
+            cp15::set_cntkctl(COUNTER_FOR_TASKS);
             cp15::set_cntp_ctl(CTL_OFF);
         }
-        Self { frequency: u64::from(cp15::cntfrq()), deadline: None, slice_end: None, slices }
+        let frequency = cp15::cntfrq();
+        // SAFETY: only the debugger reads it.
+        unsafe { CLOCK_FREQ_KHZ.0.get().write_volatile(frequency / 1000) };
+        Self { frequency: u64::from(frequency), deadline: None, slice_end: None, slices }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -48,6 +58,11 @@ impl Timer {
     pub(super) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
         self.deadline = deadline.map(|deadline| self.counts(deadline.0));
         self.program();
+    }
+
+    /// Whether an interrupt of the timer's will come.
+    pub(super) fn is_set(&self) -> bool {
+        self.deadline.is_some() || self.slice_end.is_some()
     }
 
     /// Begins a slice if this board has them.

@@ -6,8 +6,8 @@
 //! nothing there.
 //!
 //! A32, because only its STM stores user mode's registers; SCTLR.TE stays
-//! clear. The linker script puts `.text.vectors` at the start of `.text`, where
-//! it is aligned as VBAR wants it.
+//! clear. The linker script puts `.text.vectors` at the start of `.text`, which is
+//! the start of the image, where it is aligned as VBAR wants it.
 
 use core::arch::global_asm;
 
@@ -30,7 +30,7 @@ global_asm!(
     ".global sotto_vectors",
     ".type sotto_vectors, %function",
     "sotto_vectors:",
-    "   b sotto_unexpected", // Reset is not taken through VBAR.
+    "   b Reset", // Taken by a loader that starts the image at its first word.
     "   b sotto_undefined",
     "   b sotto_svc",
     "   b sotto_prefetch_abort",

@@ -1,0 +1,279 @@
+//! What is started: the board, what is plugged in, what lies in its memory.
+
+use crate::running::Running;
+use crate::{Error, RAM};
+use addr::Phys;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-arm";
+
+/// Megabytes of RAM, which the chip's description has as well.
+pub(crate) const RAM_MIB: u64 = 128;
+
+/// The board: no 64-bit addresses, a GICv2 with its frame for messages. With a
+/// controller, an SMMU before it.
+const BOARD: &str = "virt,gic-version=2,highmem=off,memory-backend=ram";
+const WITH_SMMU: &str = ",iommu=smmuv3";
+
+/// What passes for time.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// An instruction takes 2^`shift` ns, and time in which nothing is to do
+    /// passes at once: two runs are the same run.
+    Counted {
+        /// Logarithm of the nanoseconds.
+        shift: u8,
+    },
+    /// The host's time.
+    Real,
+}
+
+/// A USB headset of QEMU's.
+#[derive(Clone, Debug)]
+pub struct Headset {
+    /// What it plays goes into this WAV.
+    pub wav: PathBuf,
+    /// Every packet to and from it goes into this capture, if any.
+    pub pcap: Option<PathBuf>,
+    /// The USB 2 port it is plugged into, from 1 on.
+    pub port: u8,
+    /// Whether it is there from the start.
+    pub plugged: bool,
+}
+
+/// A file that lies in memory when the machine starts.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The file.
+    pub file: PathBuf,
+    /// Where its first byte lies.
+    pub at: Phys,
+}
+
+/// What is to run.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    image: PathBuf,
+    /// Where the image lies and starts; an ELF file says that itself.
+    flat: Option<Phys>,
+    clock: Clock,
+    semihosting: bool,
+    headsets: Vec<Headset>,
+    loads: Vec<Load>,
+    monitor: Option<PathBuf>,
+}
+
+impl Machine {
+    /// The board with the ELF file `image` and nothing else.
+    #[must_use]
+    pub fn new(image: &Path, clock: Clock) -> Self {
+        let image = image.to_owned();
+        let (headsets, loads) = (Vec::new(), Vec::new());
+        Self { image, flat: None, clock, semihosting: false, headsets, loads, monitor: None }
+    }
+
+    /// The board with the plain memory `image`, which lies at `at` and starts
+    /// there, and nothing else: what a boot loader leaves behind.
+    #[must_use]
+    pub fn flat(image: &Path, at: Phys, clock: Clock) -> Self {
+        Self { flat: Some(at), ..Self::new(image, clock) }
+    }
+
+    /// The image ends the emulator by semihosting.
+    #[must_use]
+    pub fn semihosting(mut self) -> Self {
+        self.semihosting = true;
+        self
+    }
+
+    /// A USB controller behind an SMMU, and this headset on it. A second headset
+    /// shares the controller; the first one's number is 0.
+    #[must_use]
+    pub fn headset(mut self, headset: Headset) -> Self {
+        self.headsets.push(headset);
+        self
+    }
+
+    /// This file lies in memory.
+    #[must_use]
+    pub fn load(mut self, load: Load) -> Self {
+        self.loads.push(load);
+        self
+    }
+
+    /// A second monitor listens at this socket, for [`Qmp::connect`].
+    ///
+    /// [`Qmp::connect`]: crate::Qmp::connect
+    #[must_use]
+    pub fn monitor(mut self, socket: &Path) -> Self {
+        self.monitor = Some(socket.to_owned());
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When QEMU is missing, or refuses.
+    pub fn start(self) -> Result<Running, Error> {
+        Running::start(self)
+    }
+
+    pub(crate) fn headsets(&self) -> &[Headset] {
+        &self.headsets
+    }
+
+    /// QEMU's arguments, but for its sockets and files of its own.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut list = Arguments::default();
+        let board = if self.headsets.is_empty() { "" } else { WITH_SMMU };
+        list.add("-M", format!("{BOARD}{board}"));
+        list.add("-cpu", "cortex-a15");
+        list.add("-smp", "2");
+        list.add("-m", RAM_MIB.to_string());
+        list.add("-display", "none");
+        list.add("-serial", "stdio");
+        list.add("-monitor", "none");
+        list.0.push("-nodefaults".into());
+        if let Clock::Counted { shift } = self.clock {
+            list.add("-icount", format!("shift={shift},sleep=off"));
+        }
+        if self.semihosting {
+            list.add("-semihosting-config", "enable=on,target=native");
+        }
+        if !self.headsets.is_empty() {
+            // The function's number decides its StreamID.
+            list.add("-device", "qemu-xhci,id=xhci,addr=2");
+        }
+        for (n, headset) in self.headsets.iter().enumerate() {
+            // At any other rate than the headset's QEMU would resample.
+            let backend = format!("wav,id=a{n},out.frequency=48000,path=");
+            list.add("-audiodev", with_path(&backend, &headset.wav));
+            if headset.plugged {
+                let mut device: OsString = "usb-audio".into();
+                for (key, value) in headset.properties(n) {
+                    device.push(format!(",{key}="));
+                    device.push(doubled(value.as_ref()));
+                }
+                list.add("-device", device);
+            }
+        }
+        if let Some(socket) = &self.monitor {
+            let mut listener = with_path("unix:", socket);
+            listener.push(",server=on,wait=off");
+            list.add("-qmp", listener);
+        }
+        for load in &self.loads {
+            let device = format!("loader,addr={:#x},force-raw=on,file=", load.at.0);
+            list.add("-device", with_path(&device, &load.file));
+        }
+        match self.flat {
+            None => list.add("-kernel", self.image.clone()),
+            Some(at) => {
+                let device = format!("loader,addr={:#x},cpu-num=0,force-raw=on,file=", at.0);
+                list.add("-device", with_path(&device, &self.image));
+            }
+        }
+        list.0
+    }
+}
+
+impl Headset {
+    /// The properties of headset `n`'s device.
+    pub(crate) fn properties(&self, n: usize) -> Vec<(&'static str, OsString)> {
+        let mut properties = vec![
+            ("id", OsString::from(device_id(n))),
+            ("audiodev", format!("a{n}").into()),
+            ("bus", "xhci.0".into()),
+            ("port", self.port.to_string().into()),
+        ];
+        properties.extend(self.pcap.iter().map(|pcap| ("pcap", pcap.clone().into())));
+        properties
+    }
+}
+
+/// QEMU's name of headset `n`.
+pub(crate) fn device_id(n: usize) -> String {
+    format!("ua{n}")
+}
+
+/// The RAM in a file that is shared.
+pub(crate) fn ram_backend(file: &Path) -> OsString {
+    with_path(&format!("memory-backend-file,id=ram,share=on,size={RAM_MIB}M,mem-path="), file)
+}
+
+/// Bytes of RAM from [`RAM`] on.
+pub(crate) const RAM_BYTES: u64 = RAM_MIB << 20;
+const _: () = assert!(RAM.0 + RAM_BYTES <= 1 << 32, "RAM is within 32 bits");
+
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn add(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.extend([name.into(), value.into()]);
+    }
+}
+
+pub(crate) fn with_path(before: &str, path: &Path) -> OsString {
+    let mut text = OsString::from(before);
+    text.push(doubled(path.as_os_str()));
+    text
+}
+
+/// A value in a list of QEMU's, where a comma is written twice.
+fn doubled(value: &std::ffi::OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut bytes = Vec::with_capacity(value.len());
+    for &byte in value.as_bytes() {
+        bytes.push(byte);
+        if byte == b',' {
+            bytes.push(byte);
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, Headset, Load, Machine};
+    use addr::Phys;
+    use std::path::Path;
+
+    fn line(machine: &Machine) -> String {
+        let words: Vec<_> =
+            machine.arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn a_bare_board_has_no_controller_and_no_smmu() {
+        let line = line(&Machine::new(Path::new("a.elf"), Clock::Counted { shift: 4 }));
+        assert!(line.contains("-icount shift=4,sleep=off"), "{line}");
+        assert!(!line.contains("xhci") && !line.contains("smmu"), "{line}");
+        assert!(line.ends_with("-kernel a.elf"), "{line}");
+    }
+
+    #[test]
+    fn a_headset_brings_its_controller_and_one_to_be_plugged_later_only_its_sink() {
+        let headset = |n: u8, plugged| Headset {
+            wav: format!("out{n}.wav").into(),
+            pcap: Some("a,b.pcap".into()),
+            port: 1,
+            plugged,
+        };
+        let machine = Machine::new(Path::new("a.elf"), Clock::Real)
+            .headset(headset(0, true))
+            .headset(headset(1, false))
+            .load(Load { file: "m.bin".into(), at: Phys(0x4420_0000) });
+        let line = line(&machine);
+        assert!(line.contains("highmem=off,memory-backend=ram,iommu=smmuv3"), "{line}");
+        assert!(line.contains(
+            "-device usb-audio,id=ua0,audiodev=a0,bus=xhci.0,port=1,pcap=a,,b.pcap -audiodev"
+        ));
+        assert!(line.contains("wav,id=a1,out.frequency=48000,path=out1.wav"), "{line}");
+        assert!(!line.contains("ua1") && !line.contains("icount"), "{line}");
+        assert!(line.contains("loader,addr=0x44200000,force-raw=on,file=m.bin"), "{line}");
+    }
+}

@@ -1,0 +1,79 @@
+//! What a run did that no rule allows.
+
+use std::fmt;
+
+/// Something that is not as the rules say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The machine stopped, or a model or the simulator panicked.
+    Stopped(String),
+    /// A task died that nobody killed.
+    Died(String),
+    /// A model saw a rule of hardware broken.
+    Violation(&'static str, u32),
+    /// The SMMU recorded faults.
+    Blocked(u64),
+    /// A command or request was answered by nobody within its time.
+    NoAnswer(&'static str),
+    /// A server is down when everything should have come back.
+    Down,
+    /// Something is still held when everything should be given back.
+    Leak(&'static str, u32),
+    /// Sessions that began and did not end, or ended twice.
+    Sessions {
+        /// How many began.
+        begun: u32,
+        /// How many ended.
+        ended: u32,
+    },
+    /// A vote was released twice.
+    DoubleRelease(u32),
+    /// The next stream failed.
+    NextFailed(String),
+    /// The next stream was not what was asked for.
+    NextInexact(String),
+    /// An enable took too long, in milliseconds.
+    Slow(u64),
+}
+
+impl Finding {
+    /// What kind it is, in a word: a shrunk case has to keep it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Stopped(_) => "stopped",
+            Self::Died(_) => "died",
+            Self::Violation(name, _) => name,
+            Self::Blocked(_) => "blocked",
+            Self::NoAnswer(_) => "no answer",
+            Self::Down => "down",
+            Self::Leak(what, _) => what,
+            Self::Sessions { .. } => "sessions",
+            Self::DoubleRelease(_) => "double release",
+            Self::NextFailed(_) => "next failed",
+            Self::NextInexact(_) => "next inexact",
+            Self::Slow(_) => "slow",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(why) => write!(f, "the machine stopped: {why}"),
+            Self::Died(task) => write!(f, "{task} died by itself"),
+            Self::Violation(name, count) => write!(f, "{name}, {count} times"),
+            Self::Blocked(count) => write!(f, "the SMMU recorded {count} faults"),
+            Self::NoAnswer(who) => write!(f, "{who} was never answered"),
+            Self::Down => f.write_str("a server is down and does not come back"),
+            Self::Leak(what, count) => write!(f, "{count} {what} are still held"),
+            Self::Sessions { begun, ended } => {
+                write!(f, "{begun} sessions began and {ended} ended")
+            }
+            Self::DoubleRelease(count) => write!(f, "votes were released twice, {count} times"),
+            Self::NextFailed(why) => write!(f, "the next stream failed: {why}"),
+            Self::NextInexact(why) => write!(f, "the next stream was not exact: {why}"),
+            Self::Slow(ms) => write!(f, "an enable took {ms} ms"),
+        }
+    }
+}

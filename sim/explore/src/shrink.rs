@@ -1,0 +1,160 @@
+//! From a failure to the simplest one of its kind.
+
+use crate::case::{Case, Strike};
+use crate::finding::Finding;
+use crate::scenario::Scenario;
+use crate::search::Failure;
+use crate::stage::Stage;
+use fabric::Point;
+
+/// Runs that shrinking one failure may take.
+const BUDGET: u32 = 3_000;
+/// Small seeds that are tried.
+const SEEDS: u64 = 12;
+
+/// Makes a failure simpler as long as something of what was found stays: fewer
+/// faults, a simpler scenario, a smaller seed, earlier points.
+#[must_use]
+pub fn shrink(stage: Stage, failure: &Failure) -> Failure {
+    shrink_by(failure, |case| stage.play(case, false).findings)
+}
+
+/// The same, where `play` says what a case comes to.
+fn shrink_by(failure: &Failure, play: impl FnMut(&Case) -> Vec<Finding>) -> Failure {
+    let mut shrinking = Shrinking { play, best: failure.clone(), left: BUDGET };
+    loop {
+        let before = shrinking.best.case.clone();
+        shrinking.fewer();
+        shrinking.simpler();
+        shrinking.earlier();
+        if shrinking.best.case == before || shrinking.left == 0 {
+            return shrinking.best;
+        }
+    }
+}
+
+struct Shrinking<P> {
+    play: P,
+    best: Failure,
+    left: u32,
+}
+
+impl<P: FnMut(&Case) -> Vec<Finding>> Shrinking<P> {
+    /// Takes `case` if it still shows the first thing that was found.
+    fn try_case(&mut self, case: Case) -> bool {
+        if self.left == 0 || case == self.best.case {
+            return false;
+        }
+        self.left -= 1;
+        let mut findings = (self.play)(&case);
+        let wanted = self.best.findings[0].kind();
+        let shows = findings.iter().any(|finding| finding.kind() == wanted);
+        if shows {
+            // What is looked for stays in front.
+            findings.sort_by_key(|finding| finding.kind() != wanted);
+            self.best = Failure { case, findings };
+        }
+        shows
+    }
+
+    fn fewer(&mut self) {
+        let mut at = 0;
+        while at < self.best.case.strikes.len() {
+            let mut case = self.best.case.clone();
+            case.strikes.remove(at);
+            if !self.try_case(case) {
+                at += 1;
+            }
+        }
+    }
+
+    fn simpler(&mut self) {
+        let own = self.best.case.scenario;
+        for scenario in Scenario::ALL.into_iter().take_while(|&scenario| scenario != own) {
+            for seed in 0..SEEDS {
+                if self.try_case(Case { scenario, seed, ..self.best.case.clone() }) {
+                    return;
+                }
+            }
+        }
+        let seed = self.best.case.seed;
+        for seed in (0..SEEDS).take_while(|&small| small < seed) {
+            if self.try_case(Case { seed, ..self.best.case.clone() }) {
+                return;
+            }
+        }
+    }
+
+    fn earlier(&mut self) {
+        for index in 0..self.best.case.strikes.len() {
+            let mut step = self.best.case.strikes[index].at.nth / 2;
+            while step > 0 && self.left > 0 {
+                let mut case = self.best.case.clone();
+                let Strike { at: Point { site, nth }, what } = case.strikes[index];
+                if nth <= step {
+                    step /= 2;
+                    continue;
+                }
+                case.strikes[index] = Strike { at: Point { site, nth: nth - step }, what };
+                if !self.try_case(case) {
+                    step /= 2;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shrink_by;
+    use crate::case::{Case, Strike, What};
+    use crate::finding::Finding;
+    use crate::scenario::Scenario;
+    use crate::search::Failure;
+    use fabric::{Point, Site};
+
+    fn strike(site: Site, nth: u32, what: What) -> Strike {
+        Strike { at: Point { site, nth }, what }
+    }
+
+    /// A system that leaks when task 3 is killed at its fifth SEND or later, and
+    /// the headset was pulled at any time.
+    fn leaks(case: &Case) -> Vec<Finding> {
+        let kills = |s: &Strike| s.at.site == Site::Send(3) && s.at.nth >= 5;
+        let pulls = |s: &Strike| matches!(s.what, What::Unplug(_));
+        let leaks = case.strikes.iter().any(kills) && case.strikes.iter().any(pulls);
+        if leaks { vec![Finding::Down, Finding::Leak("votes", 1)] } else { Vec::new() }
+    }
+
+    #[test]
+    fn a_failure_is_shrunk_to_what_it_needs() {
+        let strikes = vec![
+            strike(Site::Monitor, 9, What::EndProgram),
+            strike(Site::Send(3), 480, What::Kill),
+            strike(Site::Tick, 7, What::Silence(20)),
+            strike(Site::Command(0), 12, What::Unplug(0)),
+        ];
+        let case = Case { scenario: Scenario::Toggle, seed: 123_456, strikes };
+        let found = vec![Finding::Leak("votes", 1)];
+        let shrunk = shrink_by(&Failure { case, findings: found }, leaks);
+        let expected = vec![
+            strike(Site::Send(3), 5, What::Kill),
+            strike(Site::Command(0), 1, What::Unplug(0)),
+        ];
+        assert_eq!(shrunk.case.strikes, expected);
+        assert_eq!((shrunk.case.scenario, shrunk.case.seed), (Scenario::ALL[0], 0));
+        assert_eq!(shrunk.findings[0], Finding::Leak("votes", 1), "what was looked for is first");
+    }
+
+    #[test]
+    fn a_failure_that_needs_all_of_it_stays_as_it_is() {
+        let case = Case {
+            scenario: Scenario::ALL[0],
+            seed: 0,
+            strikes: vec![strike(Site::Monitor, 1, What::EndProgram)],
+        };
+        let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
+        let only = |other: &Case| if *other == case { vec![Finding::Down] } else { Vec::new() };
+        assert_eq!(shrink_by(&failure, only).case, case);
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs with faults: that they are what they are said to be.
+
+use explore::case::{parse_point, point_text};
+use explore::{Case, Failure, Finding, Scenario, Search, Stage, Strike, What, file};
+use fabric::{IntId, Point, Site};
+use std::path::Path;
+
+fn stage() -> Stage {
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app.toml");
+    Stage::load(&image).expect("the image keeps every rule")
+}
+
+fn plain(scenario: Scenario, seed: u64) -> Case {
+    Case { scenario, seed, strikes: Vec::new() }
+}
+
+#[test]
+fn every_scenario_without_faults_is_as_it_should_be() {
+    for scenario in Scenario::ALL {
+        for seed in 0..4 {
+            let ran = stage().play(&plain(scenario, seed), false);
+            assert_eq!(ran.findings, [], "{}, seed {seed}", scenario.name());
+        }
+    }
+}
+
+#[test]
+fn two_runs_of_a_case_are_the_same_and_meet_the_same_points() {
+    let stage = stage();
+    for scenario in Scenario::ALL {
+        let case = plain(scenario, 3);
+        let (one, other) = (stage.play(&case, true), stage.play(&case, true));
+        assert_eq!(one.hash, other.hash, "{}", scenario.name());
+        assert_eq!(one.points, other.points, "{}", scenario.name());
+        assert_eq!(one.hash, stage.play(&case, false).hash, "writing points down changes nothing");
+    }
+}
+
+#[test]
+fn a_recorded_point_is_met_again_and_its_fault_strikes_at_the_same_time() {
+    let stage = stage();
+    let case = plain(Scenario::Stream, 5);
+    let points = stage.play(&case, true).points;
+    for reached in points.iter().step_by(points.len() / 40) {
+        let strike = Strike { at: reached.point, what: What::Silence(20) };
+        let ran = stage.play(&Case { strikes: vec![strike], ..case.clone() }, false);
+        let struck: Vec<_> = ran.struck.iter().map(|(at, planned)| (*at, planned.point)).collect();
+        assert_eq!(struck, [(reached.at, reached.point)]);
+    }
+}
+
+#[test]
+fn every_kind_of_point_is_recorded() {
+    let points = stage().play(&plain(Scenario::Feedback, 1), true).points;
+    let kinds: [fn(Site) -> bool; 12] = [
+        |site| matches!(site, Site::Send(_)),
+        |site| matches!(site, Site::Reply(_)),
+        |site| matches!(site, Site::Call(_)),
+        |site| matches!(site, Site::Register(_)),
+        |site| matches!(site, Site::Memory(_)),
+        |site| matches!(site, Site::Barrier(_)),
+        |site| matches!(site, Site::Monitor),
+        |site| matches!(site, Site::Peer),
+        |site| matches!(site, Site::Command(_)),
+        |site| matches!(site, Site::Control(_)),
+        |site| matches!(site, Site::Packet(_)),
+        |site| matches!(site, Site::Tick),
+    ];
+    for (n, kind) in kinds.iter().enumerate() {
+        assert!(points.iter().any(|reached| kind(reached.point.site)), "kind {n}");
+    }
+    let lines = points.iter().filter(|r| matches!(r.point.site, Site::Edge(_))).count();
+    assert!(lines > 20, "{lines} edges");
+}
+
+#[test]
+fn a_point_in_words_is_read_back() {
+    let description = stage().description();
+    let sites = [
+        Site::Send(3),
+        Site::Reply(1),
+        Site::Call(7),
+        Site::Register(3),
+        Site::Memory(1),
+        Site::Barrier(2),
+        Site::Allocation(4),
+        Site::Monitor,
+        Site::Peer,
+        Site::Command(0),
+        Site::Control(1),
+        Site::Packet(0),
+        Site::Tick,
+        Site::Edge(IntId(81)),
+    ];
+    for (n, site) in (1..).zip(sites) {
+        let point = Point { site, nth: n };
+        assert_eq!(parse_point(description, &point_text(description, point)), Ok(point));
+    }
+    for bad in ["", "xhci send", "xhci send 0", "nobody send 3", "line999 edge 1", "xhci sing 2"] {
+        assert!(parse_point(description, bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_case_as_a_file_is_read_back_and_a_wrong_one_is_refused_in_words() {
+    let description = stage().description();
+    let point = |site, nth| Point { site, nth };
+    let whats = [
+        What::Kill,
+        What::Refuse,
+        What::Code(19),
+        What::Drop,
+        What::Delay(30),
+        What::Double(2_000),
+        What::Unplug(1),
+        What::Replug(0, 150),
+        What::EndProgram,
+        What::Silence(700),
+    ];
+    let strikes =
+        (1..).zip(whats).map(|(n, what)| Strike { at: point(Site::Command(0), n), what }).collect();
+    let case = Case { scenario: Scenario::TwoDevices, seed: 77, strikes };
+    let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
+    let text = file::write(description, &failure);
+    assert_eq!(file::read(description, &text), Ok(case));
+    for (from, to, says) in [
+        ("two-devices", "three-devices", "no scenario"),
+        ("kill", "kiss", "no fault"),
+        ("code 19", "code 999", "no fault"),
+        ("command 1\"", "command one\"", "no point"),
+        ("seed = 77", "seeds = 77", "unknown field"),
+    ] {
+        let error = file::read(description, &text.replacen(from, to, 1)).expect_err(to);
+        assert!(error.contains(says), "{to}: {error}");
+    }
+}
+
+#[test]
+fn what_a_run_tells_begins_with_the_plug_and_has_the_fault_in_it() {
+    let strike = Strike { at: Point { site: Site::Command(0), nth: 2 }, what: What::Code(4) };
+    let case = Case { strikes: vec![strike], ..plain(Scenario::Stream, 2) };
+    let (ran, story) = stage().tell(&case, explore::Sinks::default());
+    assert_eq!(ran.findings, []);
+    assert!(story.is_sorted_by_key(|&(at, _)| at));
+    let texts: Vec<&str> = story.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(texts[0].contains("plugged in"), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("FAULT code 4")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("packets")), "{texts:?}");
+}
+
+#[test]
+fn what_is_found_does_not_depend_on_the_number_of_threads() {
+    let tally = |threads| {
+        let scenarios = [Scenario::Stream, Scenario::Toggle];
+        let mut progress = |_, _| true;
+        let mut search = Search {
+            stage: stage(),
+            scenarios: &scenarios,
+            seed: 9,
+            threads,
+            progress: &mut progress,
+        };
+        let tally = search.by_chance(60);
+        (tally.runs, tally.planned, tally.struck, tally.failed)
+    };
+    let one = tally(1);
+    assert_eq!(one.0, 60);
+    assert_eq!(one, tally(3));
+}

@@ -1,0 +1,64 @@
+//! A run that `cargo xtask explore` found, step by step.
+
+use crate::root;
+use crate::sim::{Bad, Output, Sim, each_its_own, verdict};
+use crate::style::{BAD, DIM, GOOD, HEAD};
+use anstream::println;
+use explore::{Sinks, Stage, case, file};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Plays the run that `path` describes.
+pub(crate) fn replay(sim: &Sim, path: &Path) -> Result<ExitCode, Bad> {
+    let stage = Stage::load(&root().join("app.toml")).map_err(Bad)?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Bad(format!("{} cannot be read: {error}", path.display())))?;
+    let run = file::read(stage.description(), &text)
+        .map_err(|error| Bad(format!("{}: {error}", path.display())))?;
+    let pcap = sim.pcap.clone().map(Output::new).transpose()?;
+    let trace = sim.trace.clone().map(Output::new).transpose()?;
+    each_its_own([pcap.as_ref(), trace.as_ref(), None])?;
+    let sinks = Sinks {
+        trace: trace.as_ref().map(Output::writer).transpose()?,
+        pcap: pcap.as_ref().map(Output::writer).transpose()?,
+    };
+    println!("{HEAD}{}{HEAD:#}, seed {}", run.scenario.name(), run.seed);
+    for strike in &run.strikes {
+        let point = case::point_text(stage.description(), strike.at);
+        println!("  {} at {point}", strike.what);
+    }
+    // What panics in the run is told as its end.
+    std::panic::set_hook(Box::new(|_| {}));
+    let (ran, story) = stage.tell(&run, sinks);
+    ran.written.map_err(|error| Bad(format!("the trace or capture cannot be written: {error}")))?;
+    for output in [pcap, trace].into_iter().flatten() {
+        output.complete()?;
+    }
+    for (at, what) in &story {
+        println!("{DIM}{:>12.3} ms{DIM:#}  {what}", at.0 as f64 / 1e6);
+    }
+    let missed = run.strikes.len() - ran.struck.len();
+    if missed != 0 {
+        println!("{BAD}{missed} faults found no such point{BAD:#}");
+    }
+    for finding in &ran.findings {
+        println!("{BAD}✗{BAD:#} {finding}");
+    }
+    if ran.findings.is_empty() {
+        println!("{GOOD}all is as it should be{GOOD:#}");
+    }
+    if sim.json {
+        let object = json!({
+            "scenario": run.scenario.name(),
+            "seed": run.seed,
+            "faults": run.strikes.len(),
+            "struck": ran.struck.len(),
+            "findings": ran.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "trace_hash": format!("{:016x}", ran.hash),
+        });
+        println!("{object}");
+    }
+    Ok(verdict(ran.findings.is_empty()))
+}
