@@ -50,8 +50,10 @@ const OUTBOX: usize = 2 * SESSIONS;
 /// Clients that wait for a device or the DSP to ask for a route again.
 const WAITERS: usize = 4;
 
-/// What went on; for whoever looks in with a debugger.
+/// What went on; for whoever looks in with a debugger. `None` is all zeros, so
+/// that an empty ring takes no room in the image.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, counters::Count)]
+#[repr(u8)]
 enum Trace {
     #[count(skip)]
     None,

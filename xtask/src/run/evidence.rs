@@ -66,7 +66,7 @@ impl Sleeps {
                 from: Count(long(place, 0)),
                 until: (until != Count(0)).then_some(until),
                 timed: word(place, 16) != 0,
-                irq: Some(word(place, 20)).filter(|&irq| irq != u32::MAX),
+                irq: Some(word(place, 20)).filter(|&irq| irq != 0),
             }
         };
         let first = begun as usize - kept;
@@ -240,8 +240,8 @@ mod tests {
         let sleeps = Sleeps::parse(&log(&[
             (1, 2, 1, 30),
             (3, 4, 0, 80),
-            (5, 6, 1, u32::MAX),
-            (7, 0, 0, u32::MAX),
+            (5, 6, 1, 0),
+            (7, 0, 0, 0),
         ]));
         let from: Vec<u64> = sleeps.kept.iter().map(|sleep| sleep.from.0).collect();
         assert_eq!((sleeps.begun, from), (4, vec![3, 5, 7]));

@@ -12,8 +12,9 @@ use crate::platform::Irq;
 /// dozen.
 const KEPT: usize = 64;
 
-/// What is kept in place of an interrupt that went away again.
-const NONE: u32 = u32::MAX;
+/// What is kept in place of an interrupt that went away again: the number of a
+/// software-generated one, which nobody sends here.
+const NONE: u32 = 0;
 
 /// One sleep. Times are counts of the generic timer.
 #[derive(Copy, Clone)]
