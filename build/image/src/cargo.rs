@@ -63,12 +63,15 @@ impl Binary<'_> {
         arguments.extend(self.cpu.map(|cpu| format!("-Ctarget-cpu={cpu}")));
         if self.panics == Panics::Places {
             // Without texts nothing is printed, and Debug has nothing to say. What
-            // occurs in several places is there once.
+            // occurs in several places is there once; nothing is inlined that
+            // does not make its caller smaller.
             let places = [
                 "-Zunstable-options",
                 "-Cpanic=immediate-abort",
                 "-Zfmt-debug=none",
                 "-Cllvm-args=-enable-machine-outliner=always",
+                "-Cllvm-args=-inline-threshold=0",
+                "-Clink-arg=--icf=all",
             ];
             arguments.extend(places.map(String::from));
         }

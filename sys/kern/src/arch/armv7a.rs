@@ -21,6 +21,7 @@ mod core1;
 mod cp15;
 mod epitaph;
 mod faults;
+mod fill;
 mod gic;
 mod image;
 mod machine;

@@ -7,6 +7,7 @@
 use core::arch::global_asm;
 
 use super::context::ReturnState;
+use super::fill::fill;
 use super::image::{Span, image};
 use super::platform::Board;
 use super::timer::Timer;
@@ -69,7 +70,6 @@ extern "C" fn sotto_boot() -> *mut ReturnState {
 /// # Safety
 /// It must be RAM that nothing else uses yet.
 unsafe fn zero(pool: &Span) {
-    let base: *mut u8 = core::ptr::with_exposed_provenance_mut(pool.base as usize);
-    // SAFETY: the caller's.
-    unsafe { base.write_bytes(0, pool.size as usize) };
+    // SAFETY: the caller's promise, and a pool is whole pages.
+    unsafe { fill(pool.base as usize, pool.size as usize, 0) };
 }

@@ -4,6 +4,7 @@ use abi::Generation;
 
 use super::context::SavedState;
 use super::epitaph::Global;
+use super::fill::fill;
 use super::image::image;
 use super::timer::Timer;
 use super::{gic, mmu, semihosting};
@@ -91,11 +92,12 @@ impl Platform for Board {
             // SAFETY: the kernel's alone, and no reference to it is made.
             unsafe { *KERNEL_RESTARTS.0.get() += 1 };
         }
-        for at in (descriptor.regions[0].base..descriptor.initial_stack).step_by(4) {
-            let word = core::ptr::with_exposed_provenance_mut::<u32>(mmu::in_window(at));
-            // SAFETY: the stack is at the start of the task's RAM, which the
-            // window shows; the incarnation that used it is over.
-            unsafe { word.write_volatile(PAINT) };
+        let stack = descriptor.regions[0].base;
+        // SAFETY: the stack is at the start of the task's RAM, which the window
+        // shows, and is whole words; the incarnation that used it is over.
+        unsafe {
+            let len = (descriptor.initial_stack - stack) as usize;
+            fill(mmu::in_window(stack), len, PAINT);
         }
         *save = SavedState::beginning(descriptor);
     }
