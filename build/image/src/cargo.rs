@@ -64,13 +64,15 @@ impl Binary<'_> {
         if self.panics == Panics::Places {
             // Without texts nothing is printed, and Debug has nothing to say. What
             // occurs in several places is there once; nothing is inlined that
-            // does not make its caller smaller.
+            // does not make its caller smaller, and no load is there twice to be
+            // sooner.
             let places = [
                 "-Zunstable-options",
                 "-Cpanic=immediate-abort",
                 "-Zfmt-debug=none",
                 "-Cllvm-args=-enable-machine-outliner=always",
                 "-Cllvm-args=-inline-threshold=0",
+                "-Cllvm-args=-enable-pre=false",
                 "-Clink-arg=--icf=all",
             ];
             arguments.extend(places.map(String::from));

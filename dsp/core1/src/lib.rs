@@ -6,6 +6,9 @@
 #![no_std]
 
 #[cfg(target_os = "none")]
+use runtime as _;
+
+#[cfg(target_os = "none")]
 mod supervised;
 
 #[cfg(target_os = "none")]

@@ -59,7 +59,10 @@ pub fn pack<T: Packed>(value: &T, bytes: &mut [u8]) -> usize {
 pub fn unpack<T: Packed>(bytes: &[u8]) -> Result<T, Malformed> {
     let mut reader = Reader { rest: bytes, short: false };
     let value = T::unpack(&mut reader);
-    reader.check(value.is_some()).and(value.ok_or(Malformed::Contents))
+    match value {
+        Some(value) if reader.is_done() => Ok(value),
+        value => Err(reader.malformed(value.is_some())),
+    }
 }
 
 /// The largest of `sizes`; 0 of none.
@@ -133,16 +136,16 @@ impl<'b> Reader<'b> {
         Some(value)
     }
 
-    /// How it went, with everything read, or with something found that is none.
-    #[inline(never)]
-    const fn check(&self, whole: bool) -> Result<(), Malformed> {
-        if self.short || whole && !self.rest.is_empty() {
-            Err(Malformed::Length)
-        } else if !whole {
-            Err(Malformed::Contents)
-        } else {
-            Ok(())
-        }
+    /// Whether all was there and was read.
+    const fn is_done(&self) -> bool {
+        !self.short && self.rest.is_empty()
+    }
+
+    /// What is wrong, when it is not [done](Self::is_done) or what was read is
+    /// no value.
+    #[cold]
+    const fn malformed(&self, is_value: bool) -> Malformed {
+        if self.short || is_value { Malformed::Length } else { Malformed::Contents }
     }
 }
 

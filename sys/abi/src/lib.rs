@@ -377,6 +377,30 @@ pub enum FaultInfo {
     FromServer(TaskId, ReplyFaultReason),
 }
 
+/// In a few words: what happened, and where or which.
+impl core::fmt::Display for FaultInfo {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (what, number) = match *self {
+            Self::MemoryAccess { address, .. } => ("no right to memory at", address),
+            Self::StackOverflow { address } => ("stack overflow at", Some(address)),
+            Self::BusError { address, .. } => ("bus error at", address),
+            Self::DivideByZero => ("division by zero", None),
+            Self::IllegalText => ("jump to what is no code", None),
+            Self::IllegalInstruction => ("illegal instruction", None),
+            Self::InvalidOperation(code) => ("invalid operation", Some(code)),
+            Self::SyscallUsage(error) => ("wrong system call, error", Some(error as u32)),
+            Self::Panic => ("panic", None),
+            Self::Injected(by) => ("faulted by task", Some(by.0.into())),
+            Self::FromServer(server, _) => ("refused by server", Some(server.0.into())),
+        };
+        f.write_str(what)?;
+        match number {
+            Some(number) => write!(f, " {number:#x}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl From<UsageError> for FaultInfo {
     fn from(error: UsageError) -> Self {
         Self::SyscallUsage(error)
@@ -450,7 +474,24 @@ impl TryFrom<u32> for ReplyFaultReason {
 
 #[cfg(test)]
 mod tests {
-    use super::{Generation, TaskId, dead_response_code, extract_new_generation};
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::{
+        FaultInfo, FaultSource, Generation, TaskId, UsageError, dead_response_code,
+        extract_new_generation,
+    };
+
+    /// The epitaph of a kernel whose supervisor faulted ends so.
+    #[test]
+    fn a_fault_in_words_says_what_and_where() {
+        let fault = FaultInfo::MemoryAccess { address: Some(0x1234), source: FaultSource::User };
+        assert_eq!(fault.to_string(), "no right to memory at 0x1234");
+        assert_eq!(FaultInfo::Panic.to_string(), "panic");
+        let wrong = FaultInfo::SyscallUsage(UsageError::BadSyscallNumber);
+        assert_eq!(wrong.to_string(), "wrong system call, error 0x0");
+    }
 
     #[test]
     fn task_id_packs_index_and_generation() {

@@ -237,12 +237,8 @@ mod tests {
 
     #[test]
     fn the_latest_sleeps_are_read_oldest_first() {
-        let sleeps = Sleeps::parse(&log(&[
-            (1, 2, 1, 30),
-            (3, 4, 0, 80),
-            (5, 6, 1, 0),
-            (7, 0, 0, 0),
-        ]));
+        let sleeps =
+            Sleeps::parse(&log(&[(1, 2, 1, 30), (3, 4, 0, 80), (5, 6, 1, 0), (7, 0, 0, 0)]));
         let from: Vec<u64> = sleeps.kept.iter().map(|sleep| sleep.from.0).collect();
         assert_eq!((sleeps.begun, from), (4, vec![3, 5, 7]));
         assert_eq!(sleeps.kept[0].irq, Some(80));

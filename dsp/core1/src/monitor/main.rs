@@ -13,6 +13,8 @@
 #![no_std]
 #![no_main]
 
+use runtime as _;
+
 mod board;
 mod boot;
 mod context;

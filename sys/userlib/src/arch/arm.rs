@@ -6,9 +6,9 @@
 
 use core::arch::naked_asm;
 
-use super::Registers;
+use runtime as _;
 
-mod runtime;
+use super::Registers;
 
 // Tasks are linked again when the script changes.
 const _: &str = include_str!("../../task.x");

@@ -115,6 +115,9 @@ impl Platform for Board {
     }
 
     fn kernel_panic(&mut self, why: KernelPanic) {
-        panic!("{why:?}");
+        // Not as Debug has it, which would be a tenth of the kernel's text.
+        match why {
+            KernelPanic::SupervisorFault(fault) => panic!("the supervisor faulted: {fault}"),
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Functions that the compiler calls (run-time ABI for the Arm architecture,
-//! 4.3.1 and 4.3.4), small rather than fast: every task carries its own, what
-//! tasks copy often is a few words, and 64 bits are rarely divided.
+//! 4.3.1 and 4.3.4), small rather than fast: every task and both programs of
+//! core 1 carry their own, what they copy often is a few words, and 64 bits are
+//! rarely divided. A host has its own, and nothing is here.
 //!
 //! They are written in assembly because the compiler would make calls of
 //! themselves out of their loops. Words are moved as words where both ends are
 //! aligned, and never otherwise: the memory may be the kind that refuses it.
+
+#![no_std]
+#![cfg(target_arch = "arm")]
 
 use core::arch::naked_asm;
 
