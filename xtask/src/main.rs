@@ -16,6 +16,7 @@ mod qmi;
 mod run;
 mod setup;
 mod sim;
+mod sizes;
 mod style;
 mod test;
 mod usb;
@@ -63,6 +64,8 @@ enum Command {
     Explore(explore::Explore),
     /// Make an image that boots on a board
     Dist(dist::Dist),
+    /// Show what each part of an image takes of flash, RAM and stack
+    Sizes(sizes::Sizes),
     /// Count the instructions of the kernel's operations, in QEMU
     Bench(bench::Bench),
     /// Show what each task of a dump is up to
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Command::Setup(setup) => setup.run(),
         Command::Explore(explore) => explore.run(),
         Command::Dist(dist) => dist.run(),
+        Command::Sizes(sizes) => sizes.run(),
         Command::Bench(bench) => bench.run(),
         Command::Tasks(tasks) => tasks.run(),
         Command::Ringbuf(ringbuf) => ringbuf.run(),

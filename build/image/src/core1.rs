@@ -10,7 +10,7 @@
 use crate::cargo::Binary;
 use crate::elf::{Program, Segment};
 use crate::layout::{self, Area, PAGE, Places, SECTION};
-use crate::{Error, Folders, Usage, files};
+use crate::{Error, Folders, Stack, Usage, files};
 use app::{App, Peripheral, Pool};
 use std::fmt::Write;
 use std::path::Path;
@@ -61,6 +61,7 @@ impl DspProgram {
 pub(crate) struct Core1 {
     monitor: Program,
     program: Program,
+    program_stack: Stack,
     places: CorePlaces,
     /// The monitor's stack and data, an unmapped page below them.
     data: Area,
@@ -141,17 +142,19 @@ impl Core1 {
     }
 
     pub(crate) fn usage(&self) -> [Usage; 2] {
-        let of = |name: &str, program: &Program, ram: u32| Usage {
+        let of = |name: &str, program: &Program, ram: u32, stack: Option<&Stack>| Usage {
             name: name.to_owned(),
             text: program.text(),
             constants: program.constants(),
             ram,
             flash_limit: None,
             ram_limit: None,
+            stack: stack.cloned(),
         };
+        let (monitor, program) = (self.data.size, self.program_ram().size);
         [
-            of("core 1: monitor", &self.monitor, self.data.size),
-            of("core 1: program", &self.program, self.program_ram().size),
+            of("core 1: monitor", &self.monitor, monitor, None),
+            of("core 1: program", &self.program, program, Some(&self.program_stack)),
         ]
     }
 }
@@ -189,7 +192,8 @@ pub(crate) fn build(
         ("PROGRAM_STACK", PROGRAM_STACK),
     ];
     let (package, name) = (dsp.package(), dsp.binary());
-    let program = binary(package, name, "dsp/core1/program.x", &symbols, &generated)?;
+    let (program, file) = binary(package, name, "dsp/core1/program.x", &symbols, &generated)?;
+    let program_stack = Stack::of(name, PROGRAM_STACK, &file)?;
     check(name, &program, |segment| !segment.is_writable(), places.program, PROGRAM_RAM)?;
     check(name, &program, |_| true, places.program, SECTION)?;
     let ram = places.ram(&program);
@@ -197,10 +201,10 @@ pub(crate) fn build(
     let generated = work.join("core1-monitor.rs");
     files::write_if_changed(&generated, &constants(&shared, &program, ram))?;
     let symbols = [("CORE1_BASE", places.monitor), ("CORE1_STACK", MONITOR_STACK)];
-    let monitor = binary(PACKAGE, MONITOR, "dsp/core1/monitor.x", &symbols, &generated)?;
+    let (monitor, _) = binary(PACKAGE, MONITOR, "dsp/core1/monitor.x", &symbols, &generated)?;
     check(MONITOR, &monitor, |_| true, places.monitor, SECTION)?;
     let data = monitor.between(MONITOR, "core1_data", "core1_end")?;
-    Ok(Some(Core1 { monitor, program, places, data }))
+    Ok(Some(Core1 { monitor, program, program_stack, places, data }))
 }
 
 /// Builds the image that tries `core1`; its segments and where core 0 starts.
@@ -225,15 +229,16 @@ pub(crate) fn build_test(
         script: "test/core1/image.x",
         symbols: &[("TEST_BASE", layout::KERNEL)],
     };
-    read(built.build(folders)?, work, NAME)
+    Ok(read(built.build(folders)?, work, NAME)?.0)
 }
 
-/// Keeps a copy of what was built and reads it.
-fn read(built: std::path::PathBuf, work: &Path, name: &str) -> Result<Program, Error> {
+/// Keeps a copy of what was built and reads it; the program and its file.
+fn read(built: std::path::PathBuf, work: &Path, name: &str) -> Result<(Program, Vec<u8>), Error> {
     let kept = work.join(name);
     std::fs::copy(&built, &kept).map_err(|error| Error::file(&built, error))?;
     let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
-    Program::read(&bytes).ok_or_else(|| Error::NotElf(name.into()))
+    let program = Program::read(&bytes).ok_or_else(|| Error::NotElf(name.into()))?;
+    Ok((program, bytes))
 }
 
 /// Checks that these segments of a binary stay in `limit` bytes from `base` on.

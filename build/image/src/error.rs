@@ -24,6 +24,8 @@ pub enum Error {
     TooLarge(String, &'static str, u32, u32),
     /// This part needs more memory than there is for it: name, bytes, limit.
     PartTooLarge(String, u32, u32),
+    /// This part can need more stack than it has: name, bytes, stack.
+    StackTooSmall(String, u32, u32),
     /// This part was linked without this symbol of its linker script.
     NoSymbol(String, String),
     /// The translation tables let somebody do what they must not.
@@ -60,6 +62,10 @@ impl fmt::Display for Error {
             Self::PartTooLarge(part, bytes, limit) => {
                 write!(f, "`{part}` needs {bytes} bytes of memory; there are {limit} for it")
             }
+            Self::StackTooSmall(part, bytes, stack) => write!(
+                f,
+                "`{part}` can need {bytes} bytes of stack; it has {stack} (`stacksize` in app.toml)"
+            ),
             Self::NoSymbol(part, symbol) => {
                 write!(f, "`{part}` was linked without `{symbol}` of its linker script")
             }

@@ -93,6 +93,7 @@ pub(crate) fn usage(kernel: &Kernel) -> Usage {
         ram: kernel.memory.tables.size + kernel.memory.data.size,
         flash_limit: None,
         ram_limit: None,
+        stack: None,
     }
 }
 

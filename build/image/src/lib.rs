@@ -16,11 +16,13 @@ mod files;
 mod kernel;
 mod layout;
 mod map;
+mod stack;
 mod task;
 mod translation;
 
 pub use error::Error;
 pub use layout::{Area, PAGE};
+pub use stack::{Gap, StackBound};
 pub use translation::{Finding, Rights, Translation, Who};
 
 use app::App;
@@ -58,6 +60,29 @@ pub struct Usage {
     pub flash_limit: Option<u32>,
     /// Bytes of RAM that app.toml allows; none for the kernel.
     pub ram_limit: Option<u32>,
+    /// Its stack. Kernel and monitor have some too, of which no bound is known:
+    /// interrupts come on top of whatever they do.
+    pub stack: Option<Stack>,
+}
+
+/// A stack, and how much of it can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Its bytes.
+    pub bytes: u32,
+    /// Most that its program needs.
+    pub bound: StackBound,
+}
+
+impl Stack {
+    /// The stack of `bytes` that the program in `file` has.
+    fn of(name: &str, bytes: u32, file: &[u8]) -> Result<Self, Error> {
+        let bound = stack::bound(file).ok_or_else(|| Error::NotElf(name.to_owned()))?;
+        if bound.bytes > bytes {
+            return Err(Error::StackTooSmall(name.to_owned(), bound.bytes, bytes));
+        }
+        Ok(Self { bytes, bound })
+    }
 }
 
 /// An image that was built.

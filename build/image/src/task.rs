@@ -3,7 +3,7 @@
 use crate::cargo::Binary;
 use crate::elf::{Program, Segment};
 use crate::layout::{self, Area, Places, Region};
-use crate::{Error, Folders, Usage, files};
+use crate::{Error, Folders, Stack, Usage, files};
 use app::{App, Dialect, Owner, TaskIndex};
 use std::path::Path;
 
@@ -12,6 +12,7 @@ pub(crate) struct Built {
     pub(crate) elf: Program,
     pub(crate) regions: Vec<Region>,
     pub(crate) initial_stack: u32,
+    stack: Stack,
 }
 
 impl Built {
@@ -23,6 +24,7 @@ impl Built {
             ram: task.stack + self.elf.size(Segment::is_writable),
             flash_limit: Some(task.flash),
             ram_limit: Some(task.ram),
+            stack: Some(self.stack.clone()),
         }
     }
 }
@@ -62,7 +64,8 @@ pub(crate) fn build(
     let elf = Program::read(&bytes).ok_or_else(|| Error::NotElf(task.name.clone()))?;
     layout::check(task, place, &elf)?;
     let regions = layout::regions(app, index, place, &elf)?;
-    Ok(Built { elf, regions, initial_stack: place.ram.base + task.stack })
+    let stack = Stack::of(&task.name, task.stack, &bytes)?;
+    Ok(Built { elf, regions, initial_stack: place.ram.base + task.stack, stack })
 }
 
 /// The module `image` of a task: what app.toml says of it.
