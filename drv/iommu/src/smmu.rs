@@ -215,6 +215,12 @@ impl<'c> Smmu<'c> {
         if self.unseen == BATCH {
             self.sync()?;
         }
+        self.write(words);
+        Ok(())
+    }
+
+    /// Puts a command in the queue, which has room for [`BATCH`] and a SYNC.
+    fn write(&mut self, words: [u32; 4]) {
         let slot = self.producer & ((1 << COMMAND_QUEUE_LOG2) - 1);
         let mut bytes = [0; COMMAND_BYTES as usize];
         for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -223,14 +229,12 @@ impl<'c> Smmu<'c> {
         self.tables.write(page(COMMAND_QUEUE) + slot * COMMAND_BYTES, &bytes);
         self.producer = (self.producer + 1) & ((2 << COMMAND_QUEUE_LOG2) - 1);
         self.unseen += 1;
-        Ok(())
     }
 
     /// Queues a SYNC and waits until it, and so all before it, is done: a SYNC
     /// is consumed only when what it waits for has taken effect (4.6.3).
     fn sync(&mut self) -> Result<(), Timeout> {
-        self.unseen = 0;
-        self.push([SYNC, 0, 0, 0])?;
+        self.write([SYNC, 0, 0, 0]);
         self.unseen = 0;
         // Tables and commands before the register that starts the walk to them.
         dma::publish();

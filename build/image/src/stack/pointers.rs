@@ -43,7 +43,9 @@ impl Pointers {
     /// What `register` can lead to in the function at `start`, which may be
     /// `outlined`: a piece of others, called with their registers.
     pub(super) fn behind(&self, start: u32, register: Register, outlined: bool) -> Vec<u32> {
-        if let Some(functions) = self.loaded.get(&(start, register)) {
+        if let Some(functions) = self.loaded.get(&(start, register))
+            && !functions.is_empty()
+        {
             return functions.clone();
         }
         let mut functions = self.taken.clone();
@@ -83,6 +85,11 @@ fn look(code: &Code, start: u32, end: u32) -> (HashMap<Register, Vec<u32>>, Hash
             }
             Effect::Low(register, low) => {
                 lows.insert(register, low);
+                None
+            }
+            Effect::Move { to, from } => {
+                let moved = loaded.get(&from).cloned().unwrap_or_default();
+                loaded.entry(to).or_default().extend(moved);
                 None
             }
             Effect::CallRegister(register) | Effect::BranchRegister(register) => {

@@ -31,6 +31,8 @@ pub(super) enum Effect {
     Table { entry: u32 },
     /// A register becomes the word at this address.
     Load(Register, u32),
+    /// A register becomes what another is.
+    Move { to: Register, from: Register },
     /// The lower half of a register becomes this, its upper half 0 (MOVW).
     Low(Register, u32),
     /// The upper half of a register becomes this (MOVT).
@@ -79,6 +81,11 @@ pub(super) fn narrow(at: u32, code: u16) -> Effect {
         _ if code & 0xFF80 == 0xB000 => Effect::Stack(-i32::from(code & 0x7F) * 4),
         // MOV and ADD to sp from a register (A8.8.104, A8.8.6).
         _ if code & 0xFF87 == 0x4685 || code & 0xFF87 == 0x4485 => Effect::UnknownStack,
+        // MOV of registers (A8.8.103).
+        _ if code & 0xFF00 == 0x4600 => {
+            let to = Register((code >> 4 & 8 | code & 7) as u8);
+            Effect::Move { to, from: register(3, 0xF) }
+        }
         // BX, BLX (A8.8.27, A8.8.26).
         _ if code & 0xFF87 == 0x4700 => Effect::BranchRegister(register(3, 0xF)),
         _ if code & 0xFF87 == 0x4780 => Effect::CallRegister(register(3, 0xF)),
@@ -274,6 +281,8 @@ mod tests {
         assert_eq!(wide(AT, 0xF8DF, 0x9010), Effect::Load(Register(9), 0x4030_0024));
         assert_eq!(wide(AT, 0xF64A, 0x36CD), Effect::Low(Register(6), 0xABCD)); // movw r6, #0xabcd
         assert_eq!(wide(AT, 0xF2C4, 0x0630), Effect::High(Register(6), 0x4030)); // movt r6, #0x4030
+        let moved = Effect::Move { to: Register(12), from: Register(10) };
+        assert_eq!(narrow(AT, 0x46D4), moved); // mov ip, r10
         assert_eq!((length(0xB5F0), length(0xE92D), length(0xE7FC)), (2, 4, 2));
     }
 }
