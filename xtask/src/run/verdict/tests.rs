@@ -70,6 +70,7 @@ struct Board {
     wav: Vec<u8>,
     realtime: bool,
     freeze_ms: Option<u32>,
+    later: bool,
 }
 
 impl Board {
@@ -91,9 +92,10 @@ impl Board {
             broken_off: None,
             complaints: 0,
             first_complaints: Vec::new(),
+            acts: Vec::new(),
         };
         let (capture, wav) = (capture(&sound().pcm, 0), wav(&sound().pcm));
-        Self { seen, capture, wav, realtime: false, freeze_ms: None }
+        Self { seen, capture, wav, realtime: false, freeze_ms: None, later: false }
     }
 
     fn report(&self) -> BoardReport {
@@ -104,6 +106,7 @@ impl Board {
             seen: &self.seen,
             capture: &self.capture,
             wav: &self.wav,
+            later: self.later,
             seconds: 1.0,
         };
         judge(&evidence).unwrap_or_else(|bad| panic!("{}", bad.0))
