@@ -42,6 +42,12 @@ pub struct UsbEvent {
 }
 
 impl UsbEvent {
+    /// The event with these words.
+    #[must_use]
+    pub const fn new(status: u32, control: u32) -> Self {
+        Self { status, control }
+    }
+
     /// The TRB's type.
     #[must_use]
     pub const fn kind(self) -> u32 {
@@ -99,7 +105,7 @@ fn queued(rest: &str) -> Option<Act> {
         u32::from_str_radix(digits, 16).ok()
     };
     let (status, control) = (word("s 0x")?, word("c 0x")?);
-    Some(Act::Queued { interrupter, event: UsbEvent { status, control } })
+    Some(Act::Queued { interrupter, event: UsbEvent::new(status, control) })
 }
 
 #[cfg(test)]

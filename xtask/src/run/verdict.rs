@@ -166,12 +166,9 @@ fn latest<'r, 'c>(records: &'r [Record<'c>]) -> &'r [Record<'c>] {
     &records[records.iter().rposition(sets_up).unwrap_or_default()..]
 }
 
-/// What was heard from where `sound` begins for the last time.
+/// What was heard from where `sound` was heard last; all of it when it never was.
 fn latest_of<'h>(sound: &[u8], heard: &'h [u8]) -> &'h [u8] {
-    /// Long enough to occur once.
-    const BEGINNING: usize = 4096;
-    let beginning = &sound[..sound.len().min(BEGINNING)];
-    let at = heard.windows(beginning.len().max(1)).rposition(|heard| heard == beginning);
+    let at = heard.windows(sound.len().max(1)).rposition(|heard| heard == sound);
     &heard[at.unwrap_or_default()..]
 }
 

@@ -119,9 +119,8 @@ fn kernel_too_large() -> Error {
 
 fn core1_too_large() -> Error {
     let base = 0x4080_0000;
-    let check = |bytes| {
-        core1::check("dsp-monitor", &program(base, bytes, CODE), |_| true, base, SECTION)
-    };
+    let check =
+        |bytes| core1::check("dsp-monitor", &program(base, bytes, CODE), |_| true, base, SECTION);
     check(SECTION).expect("it just fits");
     check(SECTION + 1).expect_err("it is too large")
 }
@@ -144,8 +143,7 @@ fn tables() -> Error {
     let app = app();
     let places = layout::places(&app);
     let nothing = Span { base: layout::KERNEL, size: 0 };
-    let memory =
-        KernelMemory { text: nothing, constants: nothing, tables: nothing, data: nothing };
+    let memory = KernelMemory { text: nothing, constants: nothing, tables: nothing, data: nothing };
     // Each task has the next one's RAM.
     let regions: Vec<Vec<layout::Region>> = (1..=places.tasks.len())
         .map(|next| {

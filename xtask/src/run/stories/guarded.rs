@@ -11,7 +11,7 @@ use trb::{PER_PAGE, TRB_BYTES};
 
 use super::teardown::{Other, Teardown};
 use super::{FRAMES, Given, beginning, left_behind, wrong_at_last};
-use crate::run::drive::{Board, Seen, Sequence};
+use crate::run::drive::{Board, Sequence};
 use crate::run::rings::{Noted, Rings, words};
 use crate::run::session::{self, Session, page};
 use crate::run::stage::{Built, PORT, Stage, Stop, order};
@@ -71,7 +71,7 @@ fn story(given: &Given, late: bool) -> Result<Vec<String>, Stop> {
     board.order(&order(&sound, second))?;
     board.play(second)?;
     let mut seen = board.finish(second)?;
-    wrong.extend(out_of_bounds(&seen, if late { LATE_FAULTS } else { EACH }));
+    wrong.extend(out_of_bounds(&seen.acts, if late { LATE_FAULTS } else { EACH }));
     // What QEMU says of the accesses that it blocked belongs to the first stream.
     let page = format!("0x{:x}", session.guard().0 >> 12);
     let others = seen.first_complaints.extract_if(.., |said| !said.contains(&page)).collect();
@@ -147,9 +147,9 @@ fn not_told(
 }
 
 /// What is wrong with the faults and what they did to core 0.
-fn out_of_bounds(seen: &Seen, least: usize) -> Vec<String> {
+fn out_of_bounds(acts: &[Act], least: usize) -> Vec<String> {
     let mut wrong = Vec::new();
-    let count = |wanted: Act| seen.acts.iter().filter(|act| **act == wanted).count();
+    let count = |wanted: Act| acts.iter().filter(|act| **act == wanted).count();
     let blocked = count(Act::Blocked);
     if blocked < least {
         wrong.push(format!("{blocked} faults, at least {least} were to be made"));
@@ -162,4 +162,22 @@ fn out_of_bounds(seen: &Seen, least: usize) -> Vec<String> {
         }
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Act, Core, SMMU, out_of_bounds};
+
+    #[test]
+    fn faults_may_wake_core_0_twice_each_way_and_core_1_never() {
+        let taken = |core, interrupt| Act::Taken { core: Core(core), interrupt };
+        let faults = vec![Act::Blocked; 100];
+        let wrong = |more: &[Act]| !out_of_bounds(&[&faults, more].concat(), 100).is_empty();
+        let [events, errors] = SMMU;
+        let twice = [taken(0, events), taken(0, events), taken(0, errors), taken(0, errors)];
+        assert!(!wrong(&[]) && !wrong(&twice));
+        assert!(wrong(&[&twice[..], &[taken(0, errors)]].concat()));
+        assert!(wrong(&[taken(1, events)]));
+        assert!(!out_of_bounds(&faults[1..], 100).is_empty(), "a fault is missing");
+    }
 }

@@ -70,8 +70,8 @@ fn wrong_in(acts: &[Act], vector: u32) -> Vec<String> {
         return vec!["the stream never came to life".to_owned()];
     };
     let bells = u32::from(bell::MAIL_TO_DSP);
-    let ordered = acts.iter().enumerate().skip(from).filter(|(_, act)| taken(act, DSP, bells));
-    let Some((until, _)) = ordered.map(|(n, act)| (n, act)).nth(1) else {
+    let mut ordered = acts.iter().enumerate().skip(from).filter(|(_, act)| taken(act, DSP, bells));
+    let Some((until, _)) = ordered.nth(1) else {
         return vec!["the program was not told twice".to_owned()];
     };
     let span = &acts[from..until];
@@ -88,4 +88,29 @@ fn wrong_in(acts: &[Act], vector: u32) -> Vec<String> {
         wrong.push(format!("the monitor looked {looks} times after its notice: too few to tell"));
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{APP, Act, Core, DSP, LOOKS, TIMER, wrong_in};
+
+    fn taken(lines: &[(Core, u32)]) -> Vec<Act> {
+        lines.iter().map(|&(core, interrupt)| Act::Taken { core, interrupt }).collect()
+    }
+
+    #[test]
+    fn one_notice_is_right_and_anything_else_is_not() {
+        let before = [(APP, 97), (DSP, 96), (DSP, 81), (DSP, 96), (DSP, 81), (DSP, TIMER)];
+        let looks = [(DSP, TIMER); LOOKS];
+        let after = [(DSP, 96), (APP, 103), (APP, 97)];
+        let wrong = |woken: &[(Core, u32)], looks: &[(Core, u32)]| {
+            wrong_in(&taken(&[&before, woken, looks, &after].concat()), 81)
+        };
+        assert_eq!(wrong(&[(APP, 103)], &looks), [""; 0]);
+        for woken in [&[][..], &[(APP, 103), (APP, 103)], &[(APP, 103), (APP, 30)], &[(APP, 80)]] {
+            assert!(!wrong(woken, &looks).is_empty(), "{woken:?}");
+        }
+        assert!(!wrong(&[(APP, 103)], &looks[1..]).is_empty(), "too early to tell");
+        assert!(!wrong_in(&taken(&before[..2]), 81).is_empty(), "no stream");
+    }
 }

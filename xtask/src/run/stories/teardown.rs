@@ -108,3 +108,39 @@ pub(super) fn when(
     let noted = rings.of_task(memory, task)?;
     Ok(noted.iter().rfind(|noted| noted.is(what)).map(|noted| noted.at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, ORDER, Other, Teardown};
+    use view::Value;
+
+    fn teardown(steps: &[&str]) -> Teardown {
+        let asked = (11..).zip(steps).map(|(at, step)| (Count(at), Value::unit(step)));
+        Teardown { from: Count(10), until: Count(40), asked: asked.collect() }
+    }
+
+    #[test]
+    fn every_step_has_to_be_there_and_in_its_place() {
+        assert_eq!(teardown(&ORDER).wrong(&[]), [""; 0]);
+        assert!(!teardown(&ORDER[1..]).wrong(&[]).is_empty());
+        let mut swapped = ORDER;
+        swapped.swap(0, 1);
+        assert!(!teardown(&swapped).wrong(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_others_noted_has_to_lie_between_its_steps() {
+        let wrong = |at: Option<u64>, after, before| {
+            let other = Other { what: "Closed", at: at.map(Count), after, before };
+            !teardown(&ORDER).wrong(&[other]).is_empty()
+        };
+        // Close is the third step, at 13; Disarm at 14.
+        assert!(!wrong(Some(13), Some("Close"), Some("Disarm")));
+        assert!(wrong(Some(12), Some("Close"), None));
+        assert!(wrong(Some(15), None, Some("Disarm")));
+        assert!(wrong(None, None, None), "it was not noted");
+        assert!(wrong(Some(13), Some("Nothing"), None), "there is no such step");
+        assert!(!wrong(Some(9), None, Some("Draining")) && wrong(Some(11), None, Some("Draining")));
+        assert!(!wrong(Some(50), Some("Free"), None) && wrong(Some(39), Some("Free"), None));
+    }
+}

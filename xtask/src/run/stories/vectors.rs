@@ -74,3 +74,57 @@ fn wrong_in(acts: &[Act], session: &Session, reports: u32) -> Vec<String> {
     }
     wrong
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{APP, Act, Core, DSP, Session, wrong_in};
+    use dsp_abi::control::{GateEntry, GateRing, WindowEntry};
+    use qemu::UsbEvent;
+
+    fn session() -> Session {
+        let data = GateRing { dci: 2, ..GateRing::default() };
+        let gate = GateEntry {
+            slot: 1,
+            interrupter: 1,
+            vector: 81,
+            rings: [data, GateRing::default()],
+            ..GateEntry::default()
+        };
+        Session { gate, window: WindowEntry::default() }
+    }
+
+    fn queued(interrupter: u32, slot: u32, endpoint: u32) -> Act {
+        let event = UsbEvent::new(1 << 24, slot << 24 | endpoint << 16 | 32 << 10);
+        Act::Queued { interrupter, event }
+    }
+
+    const fn taken(core: Core, interrupt: u32) -> Act {
+        Act::Taken { core, interrupt }
+    }
+
+    #[test]
+    fn a_stream_on_its_own_vector_is_right_and_nothing_else_is() {
+        let good =
+            [queued(0, 1, 1), taken(APP, 80), queued(1, 1, 2), taken(DSP, 81), taken(APP, 30)];
+        let wrong = |change: fn(&mut Vec<Act>)| {
+            let mut acts = good.to_vec();
+            change(&mut acts);
+            wrong_in(&acts, &session(), 1)
+        };
+        assert_eq!(wrong(|_| ()), [""; 0]);
+        assert_eq!(wrong(|acts| acts.push(taken(DSP, 30))), [""; 0], "each has a timer");
+        let changes: [fn(&mut Vec<Act>); 8] = [
+            |acts| acts.push(queued(0, 1, 2)),
+            |acts| acts.push(queued(1, 1, 1)),
+            |acts| acts.push(queued(1, 2, 2)),
+            |acts| acts.push(taken(APP, 81)),
+            |acts| acts.push(taken(DSP, 80)),
+            |acts| acts.extend([taken(DSP, 96), taken(APP, 96)]),
+            |acts| acts.retain(|act| *act != queued(1, 1, 2)),
+            |acts| acts.retain(|act| *act != taken(DSP, 81)),
+        ];
+        for (n, change) in changes.into_iter().enumerate() {
+            assert!(!wrong(change).is_empty(), "change {n}");
+        }
+    }
+}
