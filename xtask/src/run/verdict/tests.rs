@@ -239,3 +239,24 @@ fn of_a_later_stream_only_itself_is_judged() {
         b.later = false;
     }));
 }
+
+#[test]
+fn runs_that_did_the_same_a_microframe_apart_have_one_hash_and_others_another() {
+    let hash = |change: fn(&mut Board)| {
+        let mut board = Board::good();
+        change(&mut board);
+        board.report().common.trace_hash
+    };
+    let good = hash(|_| ());
+    assert_eq!(good, hash(|b| b.seen.sleeps.kept[0].from.0 -= 5628));
+    let others: [Change; 5] = [
+        |b| b.seen.sleeps.kept[0].irq = Some(80),
+        |b| b.seen.sleeps.kept[0].timed = true,
+        |b| b.seen.stream.count += 1,
+        |b| b.wav.push(0),
+        |b| b.capture = capture(&sound().pcm, -32),
+    ];
+    for (n, other) in others.into_iter().enumerate() {
+        assert_ne!(good, hash(other), "change {n}");
+    }
+}
