@@ -23,6 +23,23 @@ pub(crate) fn build(description: &Path) -> Result<Image, ExitCode> {
     image::build(description, &folders()?, progress).map_err(|error| refused(&error))
 }
 
+/// Builds the image that `description` describes from the sources in `workspace`
+/// into `output`.
+pub(crate) fn build_in(
+    description: &Path,
+    workspace: &Path,
+    output: &Path,
+) -> Result<Image, ExitCode> {
+    let (workspace, output) = (workspace.to_owned(), output.to_owned());
+    let folders = Folders { workspace, output, ..folders()? };
+    image::build(description, &folders, progress).map_err(|error| refused(&error))
+}
+
+/// Builds the same image with the DSP program that tries everything.
+pub(crate) fn build_hostile(description: &Path) -> Result<Image, ExitCode> {
+    image::build_hostile(description, &folders()?, progress).map_err(|error| refused(&error))
+}
+
 /// Builds the image that tries core 1 of the image that `description` describes.
 pub(crate) fn build_core1_test(description: &Path) -> Result<PathBuf, ExitCode> {
     image::build_core1_test(description, &folders()?, progress).map_err(|error| refused(&error))

@@ -5,11 +5,14 @@
 //! out of the board's memory, of QEMU's capture of the wire, and of the WAV that
 //! QEMU's headset wrote.
 
+mod desk;
 mod drive;
 mod evidence;
 mod freeze;
 mod held;
 mod places;
+mod rings;
+mod session;
 mod stage;
 pub(crate) mod stories;
 mod verdict;
@@ -22,7 +25,7 @@ use anstream::println;
 use drive::{Board, Sequence};
 use judge::report::Table;
 use judge::sound::Sound;
-use stage::{Built, Stage, Stop};
+use stage::{Built, PORT, Stage, Stop};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,7 +101,7 @@ fn play(built: &Built, sound: &Sound, wish: Wish, progress: &dyn Fn(u64)) -> Res
     const COMMAND: Sequence = Sequence(1);
     let stage = Stage::new(sound)?;
     let began = Instant::now();
-    let machine = stage.board(built, wish.realtime, 1);
+    let machine = stage.board(built, wish.realtime, &[PORT]);
     let mut board = Board::start(machine, &built.places, progress)?;
     let mut frozen = None;
     let played = match wish.freeze_ms {
@@ -125,6 +128,7 @@ fn play(built: &Built, sound: &Sound, wish: Wish, progress: &dyn Fn(u64)) -> Res
         seen: &seen,
         capture: &capture,
         wav: &wav,
+        later: false,
         seconds: began.elapsed().as_secs_f64(),
     })?;
     Ok(Played { report, wav, capture })

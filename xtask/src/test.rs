@@ -3,6 +3,7 @@
 //! What CI runs. Each step runs even when one before it failed, so that one
 //! run tells all; the closing lines say what failed.
 
+mod reproducible;
 mod tables;
 
 use crate::run::stories;
@@ -21,7 +22,7 @@ pub(crate) struct Test {
     /// Leave out formatting and lints
     #[arg(long)]
     tests_only: bool,
-    /// Leave out what boots in QEMU
+    /// Leave out what is built for the board and boots in QEMU
     #[arg(long)]
     no_board: bool,
     /// Run this step alone
@@ -30,10 +31,21 @@ pub(crate) struct Test {
 }
 
 /// The steps in their order.
-const NAMES: [&str; 9] =
-    [IMAGE, INTERFACES, "formatting", "lints", "tests", BOARD, CORE_1, TABLES, PLAYING];
+const NAMES: [&str; 10] = [
+    IMAGE,
+    INTERFACES,
+    "formatting",
+    "lints",
+    "tests",
+    REPRODUCIBLE,
+    BOARD,
+    CORE_1,
+    TABLES,
+    PLAYING,
+];
 const IMAGE: &str = "image";
 const INTERFACES: &str = "interfaces";
+const REPRODUCIBLE: &str = "reproducible";
 const BOARD: &str = "board";
 const CORE_1: &str = "core-1";
 const TABLES: &str = "tables";
@@ -116,11 +128,14 @@ impl Test {
         self.only.as_deref().is_none_or(|only| only == step)
     }
 
-    /// What boots in QEMU.
+    /// What is built for the board, and boots in QEMU.
     fn board(&self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let app = root().join("app.toml");
         let suite = root().join("test/app-suite.toml");
+        if self.wants(REPRODUCIBLE) {
+            outcomes.push(timed(REPRODUCIBLE, reproducible::compare));
+        }
         if self.wants(BOARD) {
             outcomes.push(on_board(BOARD, || board::build(&suite).map(|image| image.elf)));
         }

@@ -73,7 +73,10 @@ fn text(path: &Path) -> Result<String, Error> {
 /// none when the project came without its history.
 fn git_rev(workspace: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).current_dir(workspace).output().ok()?;
+        // Looking changes nothing, not even what git remembers of files' times.
+        let mut command = Command::new("git");
+        command.arg("--no-optional-locks").args(arguments).current_dir(workspace);
+        let output = command.output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "HEAD"])?;

@@ -184,7 +184,7 @@ pub(crate) fn build(
             script,
             symbols,
         };
-        read(built.build(folders)?, work, binary)
+        Program::keep(&built.build(folders)?, work, binary)
     };
     let symbols = [
         ("PROGRAM_FLASH", places.program),
@@ -229,20 +229,16 @@ pub(crate) fn build_test(
         script: "test/core1/image.x",
         symbols: &[("TEST_BASE", layout::KERNEL)],
     };
-    Ok(read(built.build(folders)?, work, NAME)?.0)
+    Ok(Program::keep(&built.build(folders)?, work, NAME)?.0)
 }
 
-/// Keeps a copy of what was built and reads it; the program and its file.
-fn read(built: std::path::PathBuf, work: &Path, name: &str) -> Result<(Program, Vec<u8>), Error> {
-    let kept = work.join(name);
-    std::fs::copy(&built, &kept).map_err(|error| Error::file(&built, error))?;
-    let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
-    let program = Program::read(&bytes).ok_or_else(|| Error::NotElf(name.into()))?;
-    Ok((program, bytes))
+/// Refuses an image without a DSP.
+pub(crate) fn require(app: &App) -> Result<(), Error> {
+    Shared::of(app).map(|_| ()).ok_or_else(|| Error::NoDsp(app.name.clone()))
 }
 
 /// Checks that these segments of a binary stay in `limit` bytes from `base` on.
-fn check(
+pub(crate) fn check(
     name: &str,
     program: &Program,
     of: impl Fn(&&Segment) -> bool,

@@ -6,6 +6,7 @@ use crate::layout::Area;
 use object::read::elf::ElfFile32;
 use object::{LittleEndian, Object, ObjectSymbol};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// A stretch of memory that is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,17 @@ const SHF_EXECINSTR: u32 = 4;
 const NAMES: &[u8] = b"\0.shstrtab\0.text\0.rodata\0.data\0";
 
 impl Program {
+    /// Keeps what was just built, over which the next of its binary's name is
+    /// built, as `name` in the folder `work`, and reads it; the program and its
+    /// file.
+    pub(crate) fn keep(built: &Path, work: &Path, name: &str) -> Result<(Self, Vec<u8>), Error> {
+        let kept = work.join(name);
+        std::fs::copy(built, &kept).map_err(|error| Error::file(built, error))?;
+        let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
+        let program = Self::read(&bytes).ok_or_else(|| Error::NotElf(name.into()))?;
+        Ok((program, bytes))
+    }
+
     /// Reads a linked program; `None` when `file` is none for this target.
     pub(crate) fn read(file: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u32::from_le_bytes(file.get(at..at + 4)?.try_into().ok()?));

@@ -37,6 +37,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Refuses tables in which something was found.
+    pub(crate) fn tables(findings: Vec<Finding>) -> Result<(), Self> {
+        if findings.is_empty() { Ok(()) } else { Err(Self::Tables(findings)) }
+    }
+
     pub(crate) fn file(path: &Path, error: std::io::Error) -> Self {
         Self::File(path.to_owned(), error)
     }
@@ -85,3 +90,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests;

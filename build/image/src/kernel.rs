@@ -61,21 +61,23 @@ pub(crate) fn build(
         symbols: &[("KERNEL_BASE", layout::KERNEL), ("KERNEL_STACK", layout::KERNEL_STACK)],
     }
     .build(folders)?;
-    let kept = work.join("kernel");
-    std::fs::copy(&built, &kept).map_err(|error| Error::file(&built, error))?;
-    let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
-    let elf = Program::read(&bytes).ok_or_else(|| Error::NotElf("kernel".into()))?;
+    let (elf, _) = Program::keep(&built, work, "kernel")?;
     let memory = memory(&elf)?;
-    let end = memory.data.base + memory.data.size;
-    if end > layout::KERNEL + SECTION {
-        let bytes = end - layout::KERNEL;
-        return Err(Error::PartTooLarge("kernel".into(), bytes, SECTION));
-    }
+    check(&memory)?;
     Ok(Kernel { elf, memory })
 }
 
+/// Checks that the kernel stays in its megabyte.
+pub(crate) fn check(memory: &KernelMemory) -> Result<(), Error> {
+    let bytes = memory.data.base + memory.data.size - layout::KERNEL;
+    if bytes > SECTION {
+        return Err(Error::PartTooLarge("kernel".into(), bytes, SECTION));
+    }
+    Ok(())
+}
+
 /// The kernel's memory, as its linker script names it (sys/kern/kernel.x).
-fn memory(kernel: &Program) -> Result<KernelMemory, Error> {
+pub(crate) fn memory(kernel: &Program) -> Result<KernelMemory, Error> {
     let part = |from, to| kernel.between("kernel", from, to).map(translation::span);
     Ok(KernelMemory {
         text: part("sotto_text", "sotto_constants")?,

@@ -78,10 +78,15 @@ impl Stack {
     /// The stack of `bytes` that the program in `file` has.
     fn of(name: &str, bytes: u32, file: &[u8]) -> Result<Self, Error> {
         let bound = stack::bound(file).ok_or_else(|| Error::NotElf(name.to_owned()))?;
-        if bound.bytes > bytes {
-            return Err(Error::StackTooSmall(name.to_owned(), bound.bytes, bytes));
+        Self { bytes, bound }.check(name)
+    }
+
+    /// Refuses it when its program can run over it.
+    fn check(self, name: &str) -> Result<Self, Error> {
+        if self.bound.bytes > self.bytes {
+            return Err(Error::StackTooSmall(name.to_owned(), self.bound.bytes, self.bytes));
         }
-        Ok(Self { bytes, bound })
+        Ok(self)
     }
 }
 
@@ -144,6 +149,9 @@ fn build_with(
 ) -> Result<Image, Error> {
     let app = App::load(description).map_err(Error::Description)?;
     kernel::check_features(&app)?;
+    if dsp == DspProgram::Hostile {
+        core1::require(&app)?;
+    }
     let places = layout::places(&app);
     // The tasks are the same whatever core 1 runs, and are built once.
     let tasks_work = folders.output.join("build").join(&app.name);
@@ -169,9 +177,6 @@ fn build_with(
 
     progress("core 1");
     let core1 = core1::build(&app, dsp, &places, &work, folders)?;
-    if core1.is_none() && dsp == DspProgram::Hostile {
-        return Err(Error::NoDsp(app.name));
-    }
     if let Some(core1) = &core1 {
         usage.extend(core1.usage());
         digest.update(&core1.contents());
@@ -187,9 +192,7 @@ fn build_with(
     let regions = || tasks.iter().map(|task| task.regions.as_slice());
     let translation = Translation::make(&kernel.memory, &places, regions());
     let findings = translation::check(&translation, &app, &places, &kernel.memory, regions());
-    if !findings.is_empty() {
-        return Err(Error::Tables(findings));
-    }
+    Error::tables(findings)?;
 
     let parts = std::iter::once(&kernel.elf).chain(tasks.iter().map(|task| &task.elf));
     let parts = parts.flat_map(|part| &part.segments);

@@ -57,11 +57,7 @@ pub(crate) fn build(
         ],
     }
     .build(folders)?;
-    // The next task of the same crate is built over it.
-    let kept = work.join(&task.name);
-    std::fs::copy(&built, &kept).map_err(|error| Error::file(&built, error))?;
-    let bytes = std::fs::read(&kept).map_err(|error| Error::file(&kept, error))?;
-    let elf = Program::read(&bytes).ok_or_else(|| Error::NotElf(task.name.clone()))?;
+    let (elf, bytes) = Program::keep(&built, work, &task.name)?;
     layout::check(task, place, &elf)?;
     let regions = layout::regions(app, index, place, &elf)?;
     let stack = Stack::of(&task.name, task.stack, &bytes)?;

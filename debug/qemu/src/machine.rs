@@ -1,6 +1,7 @@
 //! What is started: the board, what is plugged in, what lies in its memory.
 
 use crate::running::Running;
+use crate::trace::EVENTS;
 use crate::{Error, RAM};
 use addr::Phys;
 use std::ffi::OsString;
@@ -63,15 +64,23 @@ pub struct Machine {
     headsets: Vec<Headset>,
     loads: Vec<Load>,
     monitor: Option<PathBuf>,
+    traced: bool,
 }
 
 impl Machine {
     /// The board with the ELF file `image` and nothing else.
     #[must_use]
     pub fn new(image: &Path, clock: Clock) -> Self {
-        let image = image.to_owned();
-        let (headsets, loads) = (Vec::new(), Vec::new());
-        Self { image, flat: None, clock, semihosting: false, headsets, loads, monitor: None }
+        Self {
+            image: image.to_owned(),
+            flat: None,
+            clock,
+            semihosting: false,
+            headsets: Vec::new(),
+            loads: Vec::new(),
+            monitor: None,
+            traced: false,
+        }
     }
 
     /// The board with the plain memory `image`, which lies at `at` and starts
@@ -109,6 +118,13 @@ impl Machine {
     #[must_use]
     pub fn monitor(mut self, socket: &Path) -> Self {
         self.monitor = Some(socket.to_owned());
+        self
+    }
+
+    /// What its devices do is written down: see [`Act`](crate::Act).
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.traced = true;
         self
     }
 
@@ -160,9 +176,10 @@ impl Machine {
             }
         }
         if let Some(socket) = &self.monitor {
-            let mut listener = with_path("unix:", socket);
-            listener.push(",server=on,wait=off");
-            list.add("-qmp", listener);
+            list.add("-qmp", listener(socket));
+        }
+        if self.traced {
+            EVENTS.into_iter().for_each(|event| list.add("-trace", event));
         }
         for load in &self.loads {
             let device = format!("loader,addr={:#x},force-raw=on,file=", load.at.0);
@@ -216,6 +233,13 @@ impl Arguments {
     }
 }
 
+/// A socket that QEMU listens at.
+pub(crate) fn listener(socket: &Path) -> OsString {
+    let mut listener = with_path("unix:", socket);
+    listener.push(",server=on,wait=off");
+    listener
+}
+
 pub(crate) fn with_path(before: &str, path: &Path) -> OsString {
     let mut text = OsString::from(before);
     text.push(doubled(path.as_os_str()));
@@ -252,6 +276,7 @@ mod tests {
         let line = line(&Machine::new(Path::new("a.elf"), Clock::Counted { shift: 4 }));
         assert!(line.contains("-icount shift=4,sleep=off"), "{line}");
         assert!(!line.contains("xhci") && !line.contains("smmu"), "{line}");
+        assert!(!line.contains("-trace"), "{line}");
         assert!(line.ends_with("-kernel a.elf"), "{line}");
     }
 
@@ -266,7 +291,8 @@ mod tests {
         let machine = Machine::new(Path::new("a.elf"), Clock::Real)
             .headset(headset(0, true))
             .headset(headset(1, false))
-            .load(Load { file: "m.bin".into(), at: Phys(0x4420_0000) });
+            .load(Load { file: "m.bin".into(), at: Phys(0x4420_0000) })
+            .traced();
         let line = line(&machine);
         assert!(line.contains("highmem=off,memory-backend=ram,iommu=smmuv3"), "{line}");
         assert!(line.contains(
@@ -275,5 +301,6 @@ mod tests {
         assert!(line.contains("wav,id=a1,out.frequency=48000,path=out1.wav"), "{line}");
         assert!(!line.contains("ua1") && !line.contains("icount"), "{line}");
         assert!(line.contains("loader,addr=0x44200000,force-raw=on,file=m.bin"), "{line}");
+        assert!(line.contains("-trace gic_acknowledge_irq -trace "), "{line}");
     }
 }

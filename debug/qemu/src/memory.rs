@@ -43,6 +43,17 @@ impl Memory {
         Ok(u32::from_le_bytes(word))
     }
 
+    /// All of RAM, from [`RAM`] on.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn all(&self) -> Result<Vec<u8>, Error> {
+        let bytes = self.file.metadata().map_err(|error| Error::Io("the RAM", error))?.len();
+        let mut all = vec![0; bytes as usize];
+        self.read(RAM, &mut all)?;
+        Ok(all)
+    }
+
     /// Copies `from` into RAM.
     ///
     /// # Errors
@@ -77,6 +88,7 @@ mod tests {
         let memory = Memory::new(file);
         memory.write(RAM.plus(0xFFC), &[1, 2, 3, 4]).expect("the last word");
         assert_eq!(memory.word(RAM.plus(0xFFC)).expect("the last word"), 0x0403_0201);
+        assert_eq!(memory.all().expect("a page")[0xFFB..], [0, 1, 2, 3, 4]);
         assert!(memory.word(RAM.plus(0xFFD)).is_err());
         assert!(memory.write(RAM.plus(0xFFD), &[0; 4]).is_err());
         assert!(memory.word(addr::Phys(RAM.0 - 4)).is_err());

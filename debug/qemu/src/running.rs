@@ -1,14 +1,17 @@
 //! A machine that runs, and how it ends.
 
+use crate::bus::Bus;
 use crate::gdb::Gdb;
-use crate::machine::{RAM_BYTES, device_id, ram_backend, with_path};
+use crate::machine::{RAM_BYTES, device_id, listener, ram_backend, with_path};
 use crate::qmp::{Qmp, lost};
+use crate::trace::Act;
 use crate::{Error, Machine, Memory, QEMU};
 use addr::Phys;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,8 +21,12 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether something happened.
 const GLANCE: Duration = Duration::from_millis(5);
+/// QEMU's log, in the machine's folder.
+const LOG: &str = "log";
+/// The socket of its bus.
+const BUS: &str = "bus";
 /// Complaints that are kept word for word.
-const KEPT: usize = 5;
+const KEPT: usize = 10_000;
 
 /// A machine that runs. When the value goes, QEMU goes.
 #[derive(Debug)]
@@ -28,6 +35,7 @@ pub struct Running {
     pub qmp: Qmp,
     /// The guest's RAM.
     pub memory: Memory,
+    bus: Option<Bus>,
     machine: Machine,
     process: Process,
     folder: TempDir,
@@ -44,6 +52,8 @@ pub struct Ended {
     pub complaints: u64,
     /// The first few of them.
     pub first_complaints: Vec<String>,
+    /// What its devices did, when the machine was [traced](Machine::traced).
+    pub acts: Vec<Act>,
     /// The guest's RAM.
     pub memory: Memory,
 }
@@ -56,7 +66,7 @@ impl Running {
         let file = file.and_then(|file| file.set_len(RAM_BYTES).map(|()| file));
         let file = file.map_err(|error| Error::Io("a file for the RAM", error))?;
         let socket = folder.path().join("qmp");
-        let listener = UnixListener::bind(&socket).map_err(|e| Error::Io("a socket", e))?;
+        let monitor = UnixListener::bind(&socket).map_err(|e| Error::Io("a socket", e))?;
         let mut command = Command::new(QEMU);
         command
             // It begins when the monitor is there.
@@ -66,15 +76,19 @@ impl Running {
             .arg("-qmp")
             .arg(with_path("unix:", &socket))
             .args(["-d", "guest_errors,unimp", "-D"])
-            .arg(folder.path().join("complaints"))
+            .arg(folder.path().join(LOG))
+            .arg("-qtest")
+            .arg(listener(&folder.path().join(BUS)))
+            // What is asked there would be told on the terminal.
+            .args(["-qtest-log", "/dev/null"])
             .args(machine.arguments());
         let mut process = Process::spawn(command)?;
-        let qmp = Qmp::open(process.accept(&listener)?).map_err(|error| process.explain(error));
+        let qmp = Qmp::open(process.accept(&monitor)?).map_err(|error| process.explain(error));
         let mut qmp = qmp?;
         // QEMU has it open; should we be killed, no file of this size is left.
         fs::remove_file(&ram).map_err(|error| Error::Io("the file for the RAM", error))?;
         qmp.execute("cont", json!({})).map_err(|error| process.explain(error))?;
-        Ok(Self { qmp, memory: Memory::new(file), machine, process, folder })
+        Ok(Self { qmp, memory: Memory::new(file), bus: None, machine, process, folder })
     }
 
     /// Waits until `done` says so, at most for `span`.
@@ -126,6 +140,20 @@ impl Running {
         }
     }
 
+    /// The board's bus; the machine goes on.
+    ///
+    /// # Errors
+    /// When QEMU ended.
+    pub fn bus(&mut self) -> Result<&mut Bus, Error> {
+        Ok(match &mut self.bus {
+            Some(bus) => bus,
+            bus @ None => {
+                let stream = UnixStream::connect(self.folder.path().join(BUS)).map_err(lost)?;
+                bus.insert(Bus::open(stream)?)
+            }
+        })
+    }
+
     /// Attaches a debugger: the machine stands still until it lets go.
     ///
     /// # Errors
@@ -134,8 +162,7 @@ impl Running {
         let socket = self.folder.path().join("gdb");
         if !socket.exists() {
             let mut line = std::ffi::OsString::from("gdbserver ");
-            line.push(with_path("unix:", &socket));
-            line.push(",server=on,wait=off");
+            line.push(listener(&socket));
             let line = line.into_string().map_err(|_| {
                 Error::Io("the folder for sockets", ErrorKind::InvalidFilename.into())
             })?;
@@ -144,20 +171,17 @@ impl Running {
         Gdb::attach(UnixStream::connect(&socket).map_err(lost)?)
     }
 
-    /// Reads a word of a device's register as the bus has it.
+    /// Reads `len` bytes of a device's registers.
     ///
     /// # Errors
-    /// When QEMU refuses. The interrupt controller must not be asked: see
-    /// [`Gdb`].
-    pub fn device_word(&mut self, at: Phys) -> Result<u32, Error> {
-        let file = self.folder.path().join("word");
+    /// When QEMU refuses. The interrupt controller must not be asked: see [`Bus`].
+    pub fn device_block(&mut self, at: Phys, len: usize) -> Result<Vec<u8>, Error> {
+        let file = self.folder.path().join("block");
         let name = file.to_str().ok_or_else(|| {
             Error::Io("the folder for sockets", ErrorKind::InvalidFilename.into())
         })?;
-        self.qmp.execute("pmemsave", json!({ "val": at.0, "size": 4, "filename": name }))?;
-        let bytes = fs::read(&file).map_err(|error| Error::Io("what QEMU saved", error))?;
-        let word = bytes.try_into().map(u32::from_le_bytes);
-        word.map_err(|bytes| Error::Protocol("monitor", format!("{} bytes", bytes.len())))
+        self.qmp.execute("pmemsave", json!({ "val": at.0, "size": len, "filename": name }))?;
+        fs::read(&file).map_err(|error| Error::Io("what QEMU saved", error))
     }
 
     /// Pulls headset `n` out.
@@ -189,27 +213,43 @@ impl Running {
     fn ended(self, status: Option<ExitStatus>) -> Result<Ended, Error> {
         let Self { memory, process, folder, .. } = self;
         let said = process.end();
-        let (complaints, first_complaints) = complaints(folder.path())?;
-        Ok(Ended { said, status, complaints, first_complaints, memory })
+        let Log { complaints, first_complaints, acts } = Log::read(&folder.path().join(LOG))?;
+        Ok(Ended { said, status, complaints, first_complaints, acts, memory })
     }
 }
 
 /// What QEMU's devices wrote into their log.
-fn complaints(folder: &std::path::Path) -> Result<(u64, Vec<String>), Error> {
-    let log = match File::open(folder.join("complaints")) {
-        Ok(log) => log,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((0, Vec::new())),
-        Err(error) => return Err(Error::Io("QEMU's log", error)),
-    };
-    let (mut all, mut first) = (0, Vec::new());
-    for line in BufReader::new(log).split(b'\n') {
-        let line = line.map_err(|error| Error::Io("QEMU's log", error))?;
-        all += 1;
-        if first.len() < KEPT {
-            first.push(String::from_utf8_lossy(&line).into_owned());
+#[derive(Debug, Default)]
+struct Log {
+    complaints: u64,
+    first_complaints: Vec<String>,
+    acts: Vec<Act>,
+}
+
+impl Log {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let mut log = Self::default();
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(log),
+            Err(error) => return Err(Error::Io("QEMU's log", error)),
+        };
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(|error| Error::Io("QEMU's log", error))?;
+            let line = String::from_utf8_lossy(&line);
+            match Act::parse(&line) {
+                Ok(Some(act)) => log.acts.push(act),
+                Ok(None) => {
+                    log.complaints += 1;
+                    if log.first_complaints.len() < KEPT {
+                        log.first_complaints.push(line.into_owned());
+                    }
+                }
+                Err(()) => return Err(Error::Protocol("trace", line.into_owned())),
+            }
         }
+        Ok(log)
     }
-    Ok((all, first))
 }
 
 /// QEMU's process. When the value goes, it goes.

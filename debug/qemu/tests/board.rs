@@ -121,7 +121,10 @@ fn what_a_debugger_writes_reaches_devices() {
             }
             gdb.detach().expect("the machine goes on");
             // Part number of the serial port, in its identification registers.
-            assert_eq!(machine.device_word(UART.plus(0xFE0)).expect("a register"), 0x11);
+            assert_eq!(
+                machine.bus().expect("it is there").read(UART.plus(0xFE0)).expect("a register"),
+                0x11
+            );
             assert_eq!(machine.quit().expect("it ends").said, "bell");
         },
     );

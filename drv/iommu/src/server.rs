@@ -21,7 +21,12 @@ enum Trace {
     None,
     Attached(TaskId),
     Refused(IommuError),
-    FaultsMasked,
+    /// The fault interrupt is held back; so many records were read by then.
+    FaultsMasked {
+        records: u32,
+    },
+    /// This client was told of this fault.
+    Told(TaskId, Event),
     Expired(u64),
     ClientDied(TaskId),
 }
@@ -103,7 +108,8 @@ impl NotificationHandler for Server<'_> {
             if self.mapper.faulted() {
                 sys_irq_control(self.config.fault, true);
             } else {
-                ringbuf::ringbuf_entry!(Trace::FaultsMasked);
+                let records = self.mapper.status().faults;
+                ringbuf::ringbuf_entry!(Trace::FaultsMasked { records });
             }
         }
         if bits & self.config.tlb != 0 {
@@ -249,7 +255,11 @@ impl InOrderIommuImpl for Server<'_> {
     }
 
     fn pull(&mut self, message: &RecvMessage) -> Result<Event, RequestError<IommuError>> {
-        Ok(self.mapper.pull(message.sender))
+        let event = self.mapper.pull(message.sender);
+        if matches!(event, Event::WindowFault { .. } | Event::ControllerFault { .. }) {
+            ringbuf::ringbuf_entry!(Trace::Told(message.sender, event));
+        }
+        Ok(event)
     }
 
     fn status(&mut self, _: &RecvMessage) -> Result<Status, RequestError<IommuError>> {

@@ -3,8 +3,9 @@
 use dsp_abi::bell;
 use dsp_abi::media::{Answer, PlayerState};
 use judge::report::Leaks;
+use offload_broker_api::RouteEnding;
 use program::playing::SPACING;
-use qemu::{Ended, Error, Gdb, Machine, Memory, Running};
+use qemu::{Act, Ended, Error, Machine, Memory, Running};
 use std::time::{Duration, Instant};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -52,6 +53,8 @@ pub(crate) struct Seen {
     /// What QEMU found wrong with what the guest did.
     pub(crate) complaints: u64,
     pub(crate) first_complaints: Vec<String>,
+    /// What its devices did, if that was asked for.
+    pub(crate) acts: Vec<Act>,
 }
 
 /// What is looked at again and again.
@@ -153,12 +156,24 @@ impl<'a> Board<'a> {
         Ok((stream.count, stream.time(stream.count.wrapping_sub(1))))
     }
 
+    /// Waits until what was just plugged in is known and core 0 sleeps again.
+    pub(crate) fn arrive(&mut self) -> Result<(), Error> {
+        let begun = self.glance()?.sleeps;
+        self.machine.wait_until("a headset's arrival", PATIENCE, |memory| {
+            Ok(memory.word(self.places.sleeps.at)? != begun)
+        })?;
+        self.settle()
+    }
+
+    /// How many reports of the stream there were.
+    pub(crate) fn reports(&self) -> Result<u32, Error> {
+        Ok(self.glance()?.reports)
+    }
+
     /// Lays a command down and rings the player.
     pub(crate) fn order(&mut self, command: &[u8]) -> Result<(), Error> {
-        let mut gdb = self.machine.debug()?;
         self.machine.memory.write(self.places.media, command)?;
-        ring(&mut gdb, self.places)?;
-        gdb.detach()
+        ring(&mut self.machine, self.places, bell::PLAYER)
     }
 
     /// What is still held.
@@ -166,14 +181,28 @@ impl<'a> Board<'a> {
         held::leaks(&self.machine.memory, self.places)
     }
 
-    /// Whether the player gave a command up.
-    pub(crate) fn gave_up(&self, sequence: Sequence) -> Result<bool, Error> {
-        let Answer { sequence: of, state, .. } = self.glance()?.answer;
-        Ok(of == sequence.0 && state == PlayerState::Failed as u32)
+    /// What is wrong with the end of a command that the player has to have given
+    /// up because its route ended so.
+    pub(crate) fn not_ended(
+        &self,
+        sequence: Sequence,
+        why: RouteEnding,
+    ) -> Result<Option<String>, Error> {
+        let answer = self.glance()?.answer;
+        let wanted = player::ROUTE_ENDED + why as u32;
+        let ended = answer.sequence == sequence.0
+            && answer.state == PlayerState::Failed as u32
+            && answer.code == wanted;
+        Ok((!ended).then(|| format!("the route did not end as {why:?}: {answer:?}")))
+    }
+
+    /// What the player answered last.
+    pub(crate) fn answer(&self) -> Result<Answer, Error> {
+        Ok(self.glance()?.answer)
     }
 
     /// Waits until core 0 sleeps for good: everything that was owed is paid.
-    fn settle(&mut self) -> Result<(), Error> {
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
         let until = Instant::now() + END;
         let mut last = None;
         loop {
@@ -190,11 +219,16 @@ impl<'a> Board<'a> {
         }
     }
 
+    /// How many faults the SMMU recorded, modulo what its counter holds.
+    pub(crate) fn faults(&mut self) -> Result<u32, Error> {
+        self.machine.bus()?.read(self.places.smmu.plus(EVENTQ_PROD))
+    }
+
     /// Switches it off.
     pub(crate) fn finish(mut self, sequence: Sequence) -> Result<Seen, Error> {
         let places = self.places;
-        let iommu_faults = self.machine.device_word(places.smmu.plus(EVENTQ_PROD))?;
-        let Ended { memory, complaints, first_complaints, .. } = self.machine.quit()?;
+        let iommu_faults = self.faults()?;
+        let Ended { memory, complaints, first_complaints, acts, .. } = self.machine.quit()?;
         Ok(Seen {
             sequence,
             answer: Glance::at(&memory, places)?.answer,
@@ -209,14 +243,15 @@ impl<'a> Board<'a> {
             broken_off: last_words(&memory, places)?,
             complaints,
             first_complaints,
+            acts,
         })
     }
 }
 
-/// Rings the player's bell as a core would: SETSPI of the GICv2m frame.
-pub(crate) fn ring(gdb: &mut Gdb, places: &Places) -> Result<(), Error> {
+/// Rings a bell as a core would: SETSPI of the GICv2m frame.
+pub(crate) fn ring(machine: &mut Running, places: &Places, bell: u16) -> Result<(), Error> {
     let register = places.bells.plus(u64::from(bell::SETSPI));
-    gdb.write(register, &u32::from(bell::PLAYER).to_le_bytes())
+    machine.bus()?.write(register, bell.into())
 }
 
 /// The last words of a kernel or a monitor that died.

@@ -50,7 +50,7 @@ pub(crate) fn freeze(machine: &mut Running, places: &Places) -> Result<Frozen, E
             let thumb = if to & 1 == 1 { THUMB } else { 0 };
             gdb.set_register(CORE_0, Register::CPSR, cpsr & !THUMB | MASKED | thumb)?;
             gdb.set_register(CORE_0, Register::PC, to & !1)?;
-            drive::ring(&mut gdb, places)?;
+            drive::ring(machine, places, bell::PLAYER)?;
             gdb.detach()?;
             return Ok(Frozen { pc, cpsr, r0 });
         }

@@ -4,17 +4,17 @@
 //! the DSP and of the controllers; and in counters of what only a task knows.
 
 use addr::{PAGE, Phys};
-use dsp_abi::control::{GateEntry, GatePage, PEER_TABLES_PAGE, PEER_TABLES_PAGES};
+use dsp_abi::control::{PEER_TABLES_PAGE, PEER_TABLES_PAGES};
 use iommu::layout::{CONTEXTS, OWN};
 use judge::report::Leaks;
 use offload_broker::votes::Change;
 use qemu::Memory;
-use std::mem::offset_of;
 use usb_core::pause::Pause;
 use usb_core::power::Hold;
-use zerocopy::{FromZeros, IntoBytes};
+use zerocopy::IntoBytes;
 
 use super::places::{Places, Static};
+use super::session;
 
 /// Counts `event` of the counters at `at`, by the event's place in its enum.
 fn counter(memory: &Memory, at: Static, event: usize) -> Result<u32, qemu::Error> {
@@ -34,9 +34,9 @@ pub(crate) fn leaks(memory: &Memory, places: &Places) -> Result<Leaks, qemu::Err
         ..Leaks::default()
     };
     for n in 0..places.controllers {
-        for entry in open_entries(memory, places, n)? {
+        for session in session::open(memory, places, n)? {
             leaks.interrupters += 1;
-            leaks.endpoints += entry.rings.iter().filter(|ring| ring.dci != 0).count() as u32;
+            leaks.endpoints += session.rings().count() as u32;
         }
         leaks.bus_pages += bus_pages(memory, places, n)?;
     }
@@ -58,14 +58,6 @@ pub(crate) fn pauses(
         Ok((pause.name(), u64::from(times) * pause.ms()))
     };
     Pause::ALL.into_iter().map(pause).collect()
-}
-
-/// Sessions of controller `n` that the DSP may use.
-fn open_entries(memory: &Memory, places: &Places, n: usize) -> Result<Vec<GateEntry>, qemu::Error> {
-    let mut page = GatePage::new_zeroed();
-    let at = places.gate.plus(n as u64 * u64::from(PAGE));
-    memory.read(at, page.as_mut_bytes())?;
-    Ok(page.entries.into_iter().filter(|entry| entry.open == 1).collect())
 }
 
 /// Entries in use of the DSP's second-level tables (ARM ARM B3.5.1).
@@ -108,5 +100,3 @@ fn next_table(entry: u64) -> Option<Phys> {
 fn page_of(pool: Phys, page: u16) -> Phys {
     pool.plus(u64::from(page) * u64::from(PAGE))
 }
-
-const _: () = assert!(offset_of!(GatePage, entries) == 8, "the page is read as it is written");

@@ -106,7 +106,7 @@ fn mangled(name: &str) -> String {
 }
 
 /// The first symbol of `elf` that `is` says it is.
-fn symbol(elf: &[u8], name: &str, is: impl Fn(&str) -> bool) -> Result<Static, String> {
+pub(crate) fn symbol(elf: &[u8], name: &str, is: impl Fn(&str) -> bool) -> Result<Static, String> {
     let file = object::File::parse(elf).map_err(|error| format!("{name}: {error}"))?;
     let mut named =
         file.symbols().filter(|symbol| symbol.size() > 0 && symbol.name().is_ok_and(&is));

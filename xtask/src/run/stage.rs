@@ -21,8 +21,8 @@ use super::verdict::INSTRUCTION_NS;
 
 /// Instructions for time.
 const COUNTED: Clock = Clock::Counted { shift: INSTRUCTION_NS.trailing_zeros() as u8 };
-/// The USB 2 port of the headset.
-const PORT: u8 = 1;
+/// The USB 2 port of the first headset.
+pub(crate) const PORT: u8 = 1;
 
 /// Why there is no verdict.
 pub(crate) enum Stop {
@@ -69,8 +69,17 @@ pub(crate) struct Built {
 impl Built {
     /// Builds it.
     pub(crate) fn new() -> Result<Self, Stop> {
+        Self::by(board::build)
+    }
+
+    /// Builds the one whose DSP program tries everything.
+    pub(crate) fn hostile() -> Result<Self, Stop> {
+        Self::by(board::build_hostile)
+    }
+
+    fn by(build: fn(&Path) -> Result<Image, ExitCode>) -> Result<Self, Stop> {
         setup::ensure(&[Need::Emulator]).map_err(Stop::Said)?;
-        let image = board::build(&root().join("app.toml")).map_err(Stop::Said)?;
+        let image = build(&root().join("app.toml")).map_err(Stop::Said)?;
         let places = Places::of(&image).map_err(|what| {
             eprintln!("{BAD}✗{BAD:#} this image cannot be looked into: {what}");
             Stop::Said(ExitCode::from(WRONG))
@@ -97,17 +106,17 @@ impl Stage {
         Ok(stage)
     }
 
-    /// A board with as many headsets, of which the first is plugged in and the
-    /// others are for the same port.
-    pub(crate) fn board(&self, built: &Built, realtime: bool, headsets: usize) -> Machine {
+    /// A board with a headset for each of these ports, of which the first is
+    /// plugged in.
+    pub(crate) fn board(&self, built: &Built, realtime: bool, ports: &[u8]) -> Machine {
         let clock = if realtime { Clock::Real } else { COUNTED };
         let load = Load { file: self.file("media"), at: built.places.media };
         let mut machine = Machine::new(&built.image.elf, clock).load(load);
-        for n in 0..headsets {
+        for (n, &port) in ports.iter().enumerate() {
             machine = machine.headset(Headset {
                 wav: self.file(&wav(n)),
                 pcap: Some(self.file(&pcap(n))),
-                port: PORT,
+                port,
                 plugged: n == 0,
             });
         }
@@ -138,9 +147,14 @@ impl Stage {
     }
 }
 
-/// The command that has `sound`, which lies in the pool, played.
+/// The command that has `sound`, which lies in the pool, played by the DSP.
 pub(crate) fn order(sound: &Sound, sequence: Sequence) -> Vec<u8> {
-    command(sound, MediaPath::Offload, sequence.0).as_bytes().to_vec()
+    order_by(MediaPath::Offload, sound, sequence)
+}
+
+/// The command that has it played that way.
+pub(crate) fn order_by(path: MediaPath, sound: &Sound, sequence: Sequence) -> Vec<u8> {
+    command(sound, path, sequence.0).as_bytes().to_vec()
 }
 
 fn wav(n: usize) -> String {

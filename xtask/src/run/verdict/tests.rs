@@ -49,6 +49,22 @@ fn capture(pcm: &[u8], status: i32) -> Vec<u8> {
     file
 }
 
+/// The capture of a headset that played `before` as well, each after its stream
+/// was set up.
+fn capture_of_two(before: &[u8], pcm: &[u8]) -> Vec<u8> {
+    let mut set_up = [0; 64];
+    set_up[8..10].copy_from_slice(b"S\x02");
+    set_up[40..43].copy_from_slice(&[0x01, 0x0B, 1]);
+    let mut file = capture(&[], 0);
+    for pcm in [before, pcm] {
+        file.extend([0; 8]);
+        file.extend([64, 0, 0, 0, 64, 0, 0, 0]);
+        file.extend(set_up);
+        file.extend(&capture(pcm, 0)[24..]);
+    }
+    file
+}
+
 fn wav(pcm: &[u8]) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     let heard = Sound { pcm: pcm.to_vec(), ..sound() };
@@ -70,6 +86,7 @@ struct Board {
     wav: Vec<u8>,
     realtime: bool,
     freeze_ms: Option<u32>,
+    later: bool,
 }
 
 impl Board {
@@ -91,9 +108,10 @@ impl Board {
             broken_off: None,
             complaints: 0,
             first_complaints: Vec::new(),
+            acts: Vec::new(),
         };
         let (capture, wav) = (capture(&sound().pcm, 0), wav(&sound().pcm));
-        Self { seen, capture, wav, realtime: false, freeze_ms: None }
+        Self { seen, capture, wav, realtime: false, freeze_ms: None, later: false }
     }
 
     fn report(&self) -> BoardReport {
@@ -104,6 +122,7 @@ impl Board {
             seen: &self.seen,
             capture: &self.capture,
             wav: &self.wav,
+            later: self.later,
             seconds: 1.0,
         };
         judge(&evidence).unwrap_or_else(|bad| panic!("{}", bad.0))
@@ -200,4 +219,44 @@ fn a_freeze_has_to_last_and_to_end_with_its_own_bell_alone() {
     assert!(!is_right(frozen(BELL + 1, 20)), "it woke by something else");
     assert!(!is_right(frozen(BELL, 20 - u64::from(SPACING) - 1)), "it was too short");
     assert!(!is_right(|b| b.freeze_ms = Some(20)), "it did not stay where it was put");
+}
+
+#[test]
+fn of_a_later_stream_only_itself_is_judged() {
+    let played = |before: &[u8], pcm: &[u8]| {
+        let (capture, wav) = (capture_of_two(before, pcm), wav(&[before, pcm].concat()));
+        move |b: &mut Board| (b.capture, b.wav, b.later) = (capture, wav, true)
+    };
+    let Sound { pcm, .. } = sound();
+    let silence = [0; 3 * PACKET];
+    for before in [&[][..], &silence, &pcm, &pcm[..5 * PACKET]] {
+        assert!(is_right(played(before, &pcm)), "{} bytes before", before.len());
+        assert!(!is_right(played(before, &pcm[..pcm.len() - 4])));
+    }
+    assert!(!is_right(played(&pcm, &silence)));
+    assert!(!is_right(|b| {
+        played(&silence, &pcm)(b);
+        b.later = false;
+    }));
+}
+
+#[test]
+fn runs_that_did_the_same_a_microframe_apart_have_one_hash_and_others_another() {
+    let hash = |change: fn(&mut Board)| {
+        let mut board = Board::good();
+        change(&mut board);
+        board.report().common.trace_hash
+    };
+    let good = hash(|_| ());
+    assert_eq!(good, hash(|b| b.seen.sleeps.kept[0].from.0 -= 5628));
+    let others: [Change; 5] = [
+        |b| b.seen.sleeps.kept[0].irq = Some(80),
+        |b| b.seen.sleeps.kept[0].timed = true,
+        |b| b.seen.stream.count += 1,
+        |b| b.wav.push(0),
+        |b| b.capture = capture(&sound().pcm, -32),
+    ];
+    for (n, other) in others.into_iter().enumerate() {
+        assert_ne!(good, hash(other), "change {n}");
+    }
 }
