@@ -57,6 +57,18 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// Whether it was seen where it happened, and did not follow from anything
+    /// else that was found.
+    #[must_use]
+    pub const fn is_cause(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped(_) | Self::Died(_) | Self::Violation(..) | Self::Blocked(_)
+        )
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

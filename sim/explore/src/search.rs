@@ -53,6 +53,8 @@ pub struct Tally {
     pub struck: BTreeMap<String, u64>,
     /// Runs in which something of a kind was found.
     pub found: BTreeMap<String, u64>,
+    /// Runs in which exactly these kinds were found, together.
+    pub signatures: BTreeMap<String, u64>,
     /// The first failures, one of each signature and a few more.
     pub failures: Vec<Failure>,
 }
@@ -79,6 +81,7 @@ impl Tally {
             *self.found.entry(kind).or_default() += 1;
         }
         let signature = failure.signature();
+        *self.signatures.entry(signature.clone()).or_default() += 1;
         let known = self.failures.iter().filter(|known| known.signature() == signature).count();
         if known < KEPT {
             self.failures.push(failure);
@@ -95,6 +98,9 @@ impl Tally {
         }
         for (kind, count) in other.found {
             *self.found.entry(kind).or_default() += count;
+        }
+        for (signature, count) in other.signatures {
+            *self.signatures.entry(signature).or_default() += count;
         }
         self.failures.extend(other.failures);
     }
