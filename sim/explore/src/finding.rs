@@ -62,10 +62,7 @@ impl Finding {
     /// else that was found.
     #[must_use]
     pub const fn is_cause(&self) -> bool {
-        matches!(
-            self,
-            Self::Stopped(_) | Self::Died(_) | Self::Violation(..) | Self::Blocked(_)
-        )
+        matches!(self, Self::Stopped(_) | Self::Died(_) | Self::Violation(..) | Self::Blocked(_))
     }
 }
 
