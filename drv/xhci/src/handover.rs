@@ -8,6 +8,7 @@
 
 use crate::command::command_error;
 use crate::context;
+use crate::death::Cause;
 use crate::driver::Driver;
 use crate::engine::{After, Begin};
 use crate::gate::GateIndex;
@@ -198,8 +199,12 @@ impl Driver<'_> {
         Begin::Command(Command::ConfigureEndpoint { slot: id, input: hw.input_bus() })
     }
 
-    /// They are gone, or were already: nothing else makes the controller refuse.
-    pub(crate) fn dropped(&mut self, op: &Op) -> After {
+    /// They are gone. What is only taken away is not refused (4.6.6), so a
+    /// controller that does so may go on reading their rings.
+    pub(crate) fn dropped(&mut self, op: &Op, code: CompletionCode) -> After {
+        if code != CompletionCode::Success {
+            return After::Die(Cause::Clings);
+        }
         if let Some(slot) = self.slot_of(op) {
             self.forget_endpoints(slot, self.owned(op), false);
         }

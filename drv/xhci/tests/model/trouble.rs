@@ -6,7 +6,7 @@ use crate::machine::{BROKER, CORE, Diary, MAPPER, Machine, Plan, XHCI, personali
 use crate::program::{self, Desk};
 use crate::sideband::{Between, Session, clean};
 use dsp_abi::bell;
-use fabric::{Core, IntId, Time};
+use fabric::{Core, Fault, IntId, Point, Site, Time};
 use system::board::Parts;
 use usb_model::headset::Model;
 use userlib::hl;
@@ -162,6 +162,42 @@ fn a_device_pulled_in_mid_stream_is_let_go_in_order_and_may_come_back() {
         assert!(machine.said("detached Ok(Done)"), "seed {seed}: {diary:?}");
         assert!(between.armed.get(), "seed {seed}: it plays again: {diary:?}");
         machine.check();
+    }
+}
+
+/// What the controller keeps, it may still reach: a command that takes something
+/// away is carried out, or the controller is reset.
+#[test]
+fn a_controller_that_refuses_to_let_go_is_started_over() {
+    /// Event Lost Error, and Context State Error.
+    const CODES: [u8; 2] = [32, 19];
+    let unplugged = Time::ms(PLAYING);
+    let scene = |seed: u64, personality: Personality| {
+        let again = plug(&personality, Model::Sync, seed);
+        let plan =
+            Plan::default().at(unplugged, unplug(&personality)).at(Time::ms(PLAYING + 300), again);
+        machine(personality, seed, plan, Manners::Good)
+    };
+    for (seed, personality) in able(6) {
+        let (mut machine, _) = scene(seed, personality.clone());
+        machine.host.board_mut().parts.fabric.points.record();
+        machine.run(PLAYING + 300);
+        let points = machine.host.board_mut().parts.fabric.points.take_record();
+        let commands = points
+            .iter()
+            .filter(|reached| reached.point.site == Site::Command(0) && reached.at > unplugged);
+        let commands: Vec<u32> = commands.map(|reached| reached.point.nth).collect();
+        assert!(commands.len() >= 2, "seed {seed}: {commands:?}");
+        for (nth, code) in commands.into_iter().flat_map(|n| CODES.map(|code| (n, code))) {
+            let (mut machine, between) = scene(seed, personality.clone());
+            let point = Point { site: Site::Command(0), nth };
+            machine.host.board_mut().parts.fabric.points.plan(point, Fault::Code(code));
+            machine.run(4000);
+            let diary = machine.diary.borrow().clone();
+            let plays = between.armed.get() && machine.said("clean");
+            assert!(plays, "command {nth}, code {code}, seed {seed}: {diary:?}");
+            machine.check();
+        }
     }
 }
 
