@@ -94,6 +94,8 @@ impl Driver<'_> {
 
     /// Acts on deadlines.
     pub(crate) fn expire(&mut self, now: u64) {
+        // What is due may have come: a bell can be lost.
+        self.wake();
         self.expire_command(now);
         for id in Ops::places() {
             let Some(mut op) = self.ops.get(id) else { continue };

@@ -23,8 +23,9 @@ use handles::Handle;
 use trb::{Command, CompletionCode, PER_PAGE, ProducerRing};
 use xhci_api::{SidebandHandle, XhciError};
 
-/// Milliseconds for the monitor to confirm a change of the gate.
-const GATE_MS: u64 = 50;
+/// Milliseconds for the monitor to confirm a change of the gate: microseconds are
+/// usual, and a lost bell is made good within a period of its watch.
+const GATE_MS: u64 = 300;
 
 /// What a placed session consists of.
 struct Session {

@@ -46,7 +46,8 @@ impl NotificationHandler for Driver<'_> {
         if lines != 0 {
             sys_irq_control(lines, true);
         }
-        if bits & self.config.irq != 0 {
+        // What is due may have come: an interrupt can be lost.
+        if bits & (self.config.irq | TIMER_MASK) != 0 {
             self.take_events();
         }
         if bits & self.config.iommu != 0 {

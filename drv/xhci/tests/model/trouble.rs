@@ -2,11 +2,13 @@
 
 use crate::clients::{Driver, say};
 use crate::devices::{OUT, idle};
-use crate::machine::{BROKER, CORE, Diary, MAPPER, Machine, Plan, XHCI, personalities, plug, port};
+use crate::machine::{
+    BROKER, CORE, Diary, MAPPER, Machine, Plan, XHCI, cut, deaf, personalities, plug, port,
+};
 use crate::program::{self, Desk};
 use crate::sideband::{Between, Session, clean};
 use dsp_abi::bell;
-use fabric::{Core, Fault, IntId, Point, Site, Time};
+use fabric::{Fault, IntId, Point, Site, Time};
 use system::board::Parts;
 use usb_model::headset::Model;
 use userlib::hl;
@@ -393,14 +395,10 @@ fn a_device_that_is_pulled_while_it_is_addressed_is_an_error_and_no_more() {
 #[test]
 fn without_the_monitors_word_no_gate_opens() {
     for (seed, personality) in able(5) {
-        let plan = Plan::default().at(Time::ms(2), plug(&personality, Model::Sync, seed)).at(
-            Time::ms(60),
-            |parts| {
-                let line = IntId(bell::GATE_TO_DSP);
-                parts.fabric.interrupts.route(line, Core::Dsp);
-                parts.fabric.interrupts.set_enabled(line, false);
-            },
-        );
+        let plan = Plan::default()
+            .at(Time::ms(2), plug(&personality, Model::Sync, seed))
+            .at(Time::ms(60), deaf)
+            .at(Time::ms(61), cut);
         let between = Between::default();
         let (with_core, with_broker) = (between.clone(), between);
         let broker = move |diary: &Diary| {
@@ -435,12 +433,10 @@ fn without_the_monitors_word_no_gate_opens() {
 #[test]
 fn a_gate_whose_closing_is_not_confirmed_does_not_hold_up_the_end() {
     for (seed, personality) in able(5) {
-        let plan = Plan::default().at(Time::ms(2), plug(&personality, Model::Sync, seed)).at(
-            Time::ms(PLAYING),
-            |parts| {
-                parts.fabric.interrupts.set_enabled(IntId(bell::GATE_TO_DSP), false);
-            },
-        );
+        let plan = Plan::default()
+            .at(Time::ms(2), plug(&personality, Model::Sync, seed))
+            .at(Time::ms(PLAYING), deaf)
+            .at(Time::ms(PLAYING + 1), cut);
         let between = Between::default();
         let (with_core, with_broker) = (between.clone(), between);
         let broker = move |diary: &Diary| {
