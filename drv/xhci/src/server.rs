@@ -2,7 +2,7 @@
 
 use crate::Config;
 use crate::context::EndpointState;
-use crate::driver::{Driver, handle_error};
+use crate::driver::{Client, Driver, handle_error};
 use crate::interrupter;
 use crate::op::Kind;
 use crate::port;
@@ -141,6 +141,11 @@ impl InOrderXhciImpl for Driver<'_> {
         self.core(message)?;
         let (hw, port) = self.port_of(port)?;
         hw.regs.set_port(port, port::acknowledge(hw.regs.port(port), changes));
+        // A change that came while another one stood raised no event (4.19.2).
+        if port::status(hw.regs.port(port), false).changes != 0 {
+            self.news[Client::UsbCore as usize].port_changed(port.number());
+            self.hint(Client::UsbCore);
+        }
         Ok(())
     }
 

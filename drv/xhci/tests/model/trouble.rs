@@ -13,7 +13,7 @@ use system::board::Parts;
 use usb_model::headset::Model;
 use userlib::hl;
 use xhc::{Death, Personality};
-use xhci_api::{RevokeReason, SidebandPhase, Xhci, XhciError};
+use xhci_api::{Event, RevokeReason, SidebandPhase, Xhci, XhciError};
 
 /// Milliseconds from power-on by which a session plays.
 const PLAYING: u64 = 400;
@@ -200,6 +200,36 @@ fn a_controller_that_refuses_to_let_go_is_started_over() {
             assert!(plays, "command {nth}, code {code}, seed {seed}: {diary:?}");
             machine.check();
         }
+    }
+}
+
+/// 4.19.2: a port with a change that was not acknowledged tells of no other.
+#[test]
+fn a_device_that_goes_before_its_reset_was_acknowledged_is_told_gone() {
+    const RESET_CHANGE: u8 = 1 << 4;
+    for (seed, personality) in able(5) {
+        let plan = Plan::default()
+            .at(Time::ms(2), plug(&personality, Model::Sync, seed))
+            .at(Time::ms(300), unplug(&personality));
+        let core = |diary: &Diary| {
+            let mut driver = Driver::new();
+            driver.until_ready();
+            let port = driver.until_connected();
+            hl::sleep_for(110);
+            driver.xhci.acknowledge_port(port, 0x7F).expect("acknowledged");
+            let reset = driver.xhci.start_port_reset(port);
+            driver.end(reset).expect("reset");
+            while driver.xhci.pull() != Ok(Event::None) {}
+            hl::sleep_until(310);
+            driver.xhci.acknowledge_port(port, RESET_CHANGE).expect("acknowledged");
+            assert_eq!(driver.xhci.pull(), Ok(Event::PortChanged { port }));
+            say(diary, "told");
+            idle(diary);
+        };
+        let mut machine = Machine::new(personality, seed, plan, core, idle);
+        machine.run(400);
+        assert!(machine.said("told"), "seed {seed}: {:?}", machine.diary.borrow());
+        machine.check();
     }
 }
 
