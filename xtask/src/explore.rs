@@ -136,6 +136,9 @@ impl Explore {
             println!("{BAD}✗{BAD:#} {}", found.join("; "));
             println!("  {DIM}cargo xtask sim --scenario {}{DIM:#}", path.display());
         }
+        for (kind, count) in &tally.found {
+            println!("  {count:>6} {kind}");
+        }
         let style = if tally.failed == 0 { GOOD } else { BAD };
         println!("{style}{} failures{style:#}", tally.failed);
         if self.json {
@@ -145,6 +148,7 @@ impl Explore {
                 "failures": tally.failed,
                 "planned": tally.planned,
                 "struck": tally.struck,
+                "found": tally.found,
                 "seconds": seconds,
                 "written": files.iter().map(|(path, _)| path).collect::<Vec<_>>(),
             });

@@ -41,8 +41,9 @@ pub const MAX_OWN: usize = 64;
 const TICKETS: usize = 24;
 /// Operations under way of one client.
 const TICKETS_EACH: usize = 12;
-/// Milliseconds that the monitor has for a confirmation; microseconds are usual.
-pub const CONFIRM_MS: u64 = 20;
+/// Milliseconds that the monitor has for a confirmation: microseconds are usual,
+/// and a lost bell is made good within a period of its watch.
+pub const CONFIRM_MS: u64 = 300;
 
 type Tickets =
     handles::Tickets<Sequence, Result<(), IommuError>, TicketHandle, TICKETS, TICKETS_EACH>;

@@ -77,6 +77,11 @@ pub(crate) const fn slot_again(output: Words, entries: u8, target: InterrupterId
     ]
 }
 
+/// Whether a slot context says Addressed or Configured (6.2.2).
+pub(crate) const fn is_addressed(output: Words) -> bool {
+    output[3] >> 27 >= 2
+}
+
 /// Interrupter Target of a slot context.
 pub(crate) const fn slot_target(output: Words) -> u16 {
     (output[2] >> 22) as u16

@@ -6,6 +6,7 @@
 //! behind the rest (4.6.8, 4.6.10).
 
 use crate::context::{self, EndpointState};
+use crate::death::Cause;
 use crate::driver::Driver;
 use crate::engine::{After, Begin};
 use crate::hw::Hw;
@@ -123,12 +124,13 @@ impl Driver<'_> {
 
     pub(crate) fn settled(&mut self, op: &mut Op, code: CompletionCode) -> After {
         match code {
-            // It halted or stopped on its own meanwhile.
-            CompletionCode::ContextState if op.tries < SETTLE_TRIES => {
+            CompletionCode::Success => After::Next,
+            // It halted or stopped on its own meanwhile, which its context shows.
+            _ if op.tries < SETTLE_TRIES => {
                 op.tries += 1;
                 After::Again
             }
-            _ => After::Next,
+            _ => After::Die(Cause::StuckEndpoint),
         }
     }
 
@@ -144,9 +146,12 @@ impl Driver<'_> {
         }
     }
 
-    /// Where the controller refused, only another Address Device helps, which
-    /// sets the pointer as well.
-    pub(crate) fn rewound(&mut self, op: &Op) -> After {
+    /// The pointer stands behind the rest; a controller that leaves it in front
+    /// of what is forgotten would begin there.
+    pub(crate) fn rewound(&mut self, op: &Op, code: CompletionCode) -> After {
+        if code != CompletionCode::Success {
+            return After::Die(Cause::Clings);
+        }
         if let Some(Ok((_, slot))) = op.slot().map(|slot| self.slots.find_mut(slot)) {
             slot.ep0.producer.abandon();
         }

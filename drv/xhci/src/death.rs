@@ -23,6 +23,8 @@ pub(crate) enum Cause {
     CommandHung,
     /// An endpoint does not stop.
     StuckEndpoint,
+    /// It does not let go of a slot, an endpoint or a ring.
+    Clings,
     /// A slot's interrupter target cannot be taken from a session that ends.
     StuckTarget,
     /// `iommu` died, refused, or saw the controller go astray.

@@ -2,6 +2,7 @@
 
 use crate::command::command_error;
 use crate::context::{self, EndpointState};
+use crate::death::Cause;
 use crate::driver::{Driver, TransferRing};
 use crate::engine::{After, Begin};
 use crate::hw::{ContextPlace, Hw, MAX_SLOTS};
@@ -190,7 +191,9 @@ impl Driver<'_> {
         let Kind::Configure { slot, drop, add } = op.kind else { return After::Next };
         if code != CompletionCode::Success {
             // The old configuration stands (fact 82); `finish` drops the new one.
-            return After::Fail(command_error(code));
+            // What is only taken away is not refused.
+            let adds = add != 0;
+            return if adds { After::Fail(command_error(code)) } else { After::Die(Cause::Clings) };
         }
         self.forget_endpoints(slot, drop, false);
         for endpoint in self.endpoints.iter_mut().filter(|e| e.slot == slot && e.adding) {
@@ -241,17 +244,15 @@ impl Driver<'_> {
     /// A Stop Endpoint command ended. Its Stopped event may come later or never
     /// and is not waited for.
     pub(crate) fn stopped(&mut self, op: &mut Op, code: CompletionCode) -> After {
-        use CompletionCode as C;
         let Some(left) = &mut op.left else { return After::Next };
         match code {
-            // It lost a race; the output context says against whom (X7).
-            C::ContextState if op.tries < STOP_TRIES => op.tries += 1,
-            C::ContextState => return After::Die(crate::death::Cause::StuckEndpoint),
-            // Stopped, or no longer there to be stopped.
-            _ => {
+            CompletionCode::Success => {
                 *left &= *left - 1;
                 op.tries = 0;
             }
+            // It lost a race; the output context says against whom (X7).
+            _ if op.tries < STOP_TRIES => op.tries += 1,
+            _ => return After::Die(Cause::StuckEndpoint),
         }
         After::Again
     }

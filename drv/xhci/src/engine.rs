@@ -94,6 +94,8 @@ impl Driver<'_> {
 
     /// Acts on deadlines.
     pub(crate) fn expire(&mut self, now: u64) {
+        // What is due may have come: a bell can be lost.
+        self.wake();
         self.expire_command(now);
         for id in Ops::places() {
             let Some(mut op) = self.ops.get(id) else { continue };
@@ -216,7 +218,7 @@ impl Driver<'_> {
         let deaths = self.deaths;
         let after = match step {
             Step::StopEndpoints => self.stopped(&mut op, code),
-            Step::DropEndpoints => self.dropped(&op),
+            Step::DropEndpoints => self.dropped(&op, code),
             Step::TargetBack => self.target_moved_back(&op, code),
             Step::HandOver => self.handed_over(&op, code),
             Step::Target | Step::EvaluateEndpoint0 => match code {
@@ -226,10 +228,10 @@ impl Driver<'_> {
             Step::EnableSlot => self.enabled(hw, &mut op, code, slot),
             Step::Address => self.addressed(&op, code),
             Step::Settle => self.settled(&mut op, code),
-            Step::Rewind => self.rewound(&op),
+            Step::Rewind => self.rewound(&op, code),
             Step::Configure => self.configured(&op, code),
-            Step::ResetDevice => self.device_reset(&op, code),
-            Step::DisableSlot => self.disabled(hw, &op),
+            Step::ResetDevice => self.device_reset(hw, &op, code),
+            Step::DisableSlot => self.disabled(hw, &op, code),
             _ => After::Next,
         };
         if self.deaths != deaths {

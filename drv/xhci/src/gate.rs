@@ -56,9 +56,22 @@ impl<'c> Gate<'c> {
             self.set_open(index, 0);
         }
         self.open = [None; SESSIONS];
+        self.set_primary(0);
         let at = self.base + offset_of!(GatePage, epoch) as u32;
         self.config.gate.write32(at, epoch);
         self.announce()
+    }
+
+    /// The controller runs: the monitor is to watch the primary interrupter,
+    /// whose dequeue pointer register is at `register`.
+    pub(crate) fn watch(&mut self, register: u32) {
+        self.set_primary(register);
+        self.announce();
+    }
+
+    fn set_primary(&self, register: u32) {
+        let at = self.base + offset_of!(GatePage, primary) as u32;
+        self.config.gate.write32(at, register);
     }
 
     /// What the next [`open`](Self::open) of a place will be.

@@ -8,6 +8,7 @@
 
 use crate::command::command_error;
 use crate::context;
+use crate::death::Cause;
 use crate::driver::Driver;
 use crate::engine::{After, Begin};
 use crate::gate::GateIndex;
@@ -22,8 +23,9 @@ use handles::Handle;
 use trb::{Command, CompletionCode, PER_PAGE, ProducerRing};
 use xhci_api::{SidebandHandle, XhciError};
 
-/// Milliseconds for the monitor to confirm a change of the gate.
-const GATE_MS: u64 = 50;
+/// Milliseconds for the monitor to confirm a change of the gate: microseconds are
+/// usual, and a lost bell is made good within a period of its watch.
+const GATE_MS: u64 = 300;
 
 /// What a placed session consists of.
 struct Session {
@@ -198,8 +200,12 @@ impl Driver<'_> {
         Begin::Command(Command::ConfigureEndpoint { slot: id, input: hw.input_bus() })
     }
 
-    /// They are gone, or were already: nothing else makes the controller refuse.
-    pub(crate) fn dropped(&mut self, op: &Op) -> After {
+    /// They are gone. What is only taken away is not refused (4.6.6), so a
+    /// controller that does so may go on reading their rings.
+    pub(crate) fn dropped(&mut self, op: &Op, code: CompletionCode) -> After {
+        if code != CompletionCode::Success {
+            return After::Die(Cause::Clings);
+        }
         if let Some(slot) = self.slot_of(op) {
             self.forget_endpoints(slot, self.owned(op), false);
         }

@@ -2,7 +2,7 @@
 
 use crate::Config;
 use crate::context::EndpointState;
-use crate::driver::{Driver, handle_error};
+use crate::driver::{Client, Driver, handle_error};
 use crate::interrupter;
 use crate::op::Kind;
 use crate::port;
@@ -46,7 +46,8 @@ impl NotificationHandler for Driver<'_> {
         if lines != 0 {
             sys_irq_control(lines, true);
         }
-        if bits & self.config.irq != 0 {
+        // What is due may have come: an interrupt can be lost.
+        if bits & (self.config.irq | TIMER_MASK) != 0 {
             self.take_events();
         }
         if bits & self.config.iommu != 0 {
@@ -140,6 +141,11 @@ impl InOrderXhciImpl for Driver<'_> {
         self.core(message)?;
         let (hw, port) = self.port_of(port)?;
         hw.regs.set_port(port, port::acknowledge(hw.regs.port(port), changes));
+        // A change that came while another one stood raised no event (4.19.2).
+        if port::status(hw.regs.port(port), false).changes != 0 {
+            self.news[Client::UsbCore as usize].port_changed(port.number());
+            self.hint(Client::UsbCore);
+        }
         Ok(())
     }
 

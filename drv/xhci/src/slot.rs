@@ -166,9 +166,13 @@ impl Driver<'_> {
 
     /// All endpoints but endpoint 0 are gone (fact 48). A slot that was not
     /// addressed yet is where the command would bring it.
-    pub(crate) fn device_reset(&mut self, op: &Op, code: CompletionCode) -> After {
+    pub(crate) fn device_reset(&mut self, hw: &Hw<'_>, op: &Op, code: CompletionCode) -> After {
         let Some(handle) = op.slot() else { return After::Next };
+        let is_addressed =
+            |(_, slot): (_, &Slot)| context::is_addressed(hw.output(slot.context, 0));
+        let stands = self.slots.find(handle).is_ok_and(is_addressed);
         match code {
+            CompletionCode::ContextState if stands => After::Fail(command_error(code)),
             CompletionCode::Success | CompletionCode::ContextState => {
                 self.forget_endpoints(handle, u32::MAX, false);
                 if let Ok((_, slot)) = self.slots.find_mut(handle) {
@@ -190,9 +194,12 @@ impl Driver<'_> {
         }
     }
 
-    /// Whatever the controller says, the slot is given up: what it refuses to
-    /// disable was not enabled.
-    pub(crate) fn disabled(&mut self, hw: &Hw<'_>, op: &Op) -> After {
+    /// The slot is given up; what else the controller may say but that it was
+    /// not enabled leaves it with our contexts.
+    pub(crate) fn disabled(&mut self, hw: &Hw<'_>, op: &Op, code: CompletionCode) -> After {
+        if !matches!(code, CompletionCode::Success | CompletionCode::SlotNotEnabled) {
+            return After::Die(crate::death::Cause::Clings);
+        }
         let Some(handle) = op.slot() else { return After::Next };
         self.forget_endpoints(handle, u32::MAX, false);
         self.forget_endpoints(handle, u32::MAX, true);

@@ -312,6 +312,7 @@ impl<'c> Driver<'c> {
         self.startup.stage = Stage::Running;
         self.startup.attempts = 0;
         note(Trace::Startup(Stage::Running));
+        self.gate.watch(regs.event_dequeue_at(InterrupterId::PRIMARY).low());
         for port in (1..=regs.caps.ports).filter_map(|n| PortId::new(n).ok()) {
             if regs.caps.port_power
                 && let Some(value) = port::power_on(regs.port(port))

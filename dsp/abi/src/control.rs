@@ -69,6 +69,10 @@ pub struct GatePage {
     pub epoch: u32,
     /// The sessions.
     pub entries: [GateEntry; SESSIONS],
+    /// Where the primary interrupter's dequeue pointer register is, while the
+    /// controller runs, else 0: the monitor looks there for events that the
+    /// driver was not told of.
+    pub primary: u32,
 }
 
 /// An extent of a window; `len` 0 means that it is not mapped.

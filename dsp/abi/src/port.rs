@@ -24,6 +24,9 @@ pub enum Kind {
     Started = 3,
     /// DSP to broker: played to the end, or stopped, or refused.
     Done = 4,
+    /// Broker to DSP: say again how it is; what was said may be lost. A
+    /// [`Kind::Start`] that was said before asks the same.
+    Ask = 5,
 }
 
 /// How a stream ended; in [`Message::result`] of [`Kind::Done`].
@@ -42,6 +45,8 @@ pub enum Ending {
     BadStart = 4,
     /// It already plays as many streams as it can.
     Busy = 5,
+    /// The DSP knows nothing of it: its program began anew since.
+    Forgotten = 6,
 }
 
 /// A record of the port service.

@@ -211,6 +211,11 @@ impl Mailbox {
         self.up && theirs.epoch == self.ours.seen && (1..=SLOTS).contains(&waiting)
     }
 
+    /// Whether the other side has still to read something of ours.
+    pub fn is_unread(&self, memory: &mut impl Memory) -> bool {
+        self.up && self.unread(theirs(memory).tail) > 0
+    }
+
     /// Datagrams of ours that the other side has not read, if it says it has
     /// read up to `tail`. A tail that cannot be means a full ring: nothing of
     /// ours is overwritten on the word of one that lies.

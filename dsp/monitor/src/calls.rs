@@ -2,7 +2,7 @@
 
 use crate::platform::{Platform, Time};
 use crate::session::Session;
-use crate::{Answer, Monitor, Program, WATCH, phys};
+use crate::{Answer, Monitor, Program, phys};
 use addr::{PAGE, Peer};
 use dsp_abi::control::NoticeKind;
 use dsp_abi::monitor::{Call, EVENT_TIME, PEER_END, Status};
@@ -109,9 +109,7 @@ impl Monitor {
             session.progressed = true;
             session.started = true;
         }
-        if self.watch.is_none() {
-            self.watch = Some(platform.now() + WATCH);
-        }
+        self.begin_watch(platform);
         Ok([0; 3])
     }
 

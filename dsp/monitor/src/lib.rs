@@ -13,6 +13,11 @@
 //! stall, less and less often for a program that does not live, and [`BURST`]
 //! datagrams in [`BURST_SPAN`].
 //!
+//! An interrupt can be lost, in either direction. While a controller runs, or a
+//! stream, the monitor looks once per [`WATCH`] for what one would have told, at
+//! this core or the other: what is asked for is a level in a page, and what was
+//! not taken notice of is rung for again.
+//!
 //! Not here: translation tables, vectors, registers of the core, and the page
 //! walk of whoever has no MMU.
 
@@ -54,6 +59,11 @@ pub const QUIET: Time = Time::ms(1000);
 const ALL_SESSIONS: usize = CONTROLLERS * SESSIONS;
 /// Bells that the application core rings at this one.
 const BELLS: [Line; 3] = [Line(bell::MAIL_TO_DSP), Line(bell::GATE_TO_DSP), Line(bell::TLB_TO_DSP)];
+/// Vectors of the primary interrupters.
+const PRIMARIES: [Line; CONTROLLERS] =
+    [Line(bell::CONTROLLER0_PRIMARY), Line(bell::CONTROLLER1_PRIMARY)];
+/// ERDP.EHB: events were announced and nobody has looked since (xHCI 5.5.2.3.3).
+const EVENTS_WAIT: u32 = 1 << 3;
 /// Bells by which the driver of each controller is answered.
 const GATE_ANSWERS: [Line; CONTROLLERS] = [Line(bell::GATE0_TO_APP), Line(bell::GATE1_TO_APP)];
 
@@ -81,12 +91,22 @@ enum Program {
     Ended(Time),
 }
 
+/// The primary interrupter of a controller, which is the driver's.
+#[derive(Copy, Clone, Debug)]
+struct Primary {
+    /// Its dequeue pointer register; 0 while the controller does not run.
+    register: Phys,
+    /// What was in it at the last look.
+    seen: u32,
+}
+
 /// The monitor.
 #[derive(Debug)]
 pub struct Monitor {
     places: Places,
     answers: AnswerPage,
     gate_epochs: [u32; CONTROLLERS],
+    primaries: [Primary; CONTROLLERS],
     sessions: [Option<Session>; ALL_SESSIONS],
     windows: [WindowEntry; SESSIONS],
     mail: Mail,
@@ -126,6 +146,7 @@ impl Monitor {
                 refusals: 0,
             },
             gate_epochs: [0; CONTROLLERS],
+            primaries: [Primary { register: Phys(0), seen: 0 }; CONTROLLERS],
             sessions: [None; ALL_SESSIONS],
             windows: [CLOSED; SESSIONS],
             program: Program::Never,
@@ -248,6 +269,8 @@ impl Monitor {
             // The sequence first: what it announces is then in what follows.
             let sequence = read_word(platform, page.plus(offset_of!(GatePage, sequence) as u64));
             let epoch = read_word(platform, page.plus(offset_of!(GatePage, epoch) as u64));
+            let primary = read_word(platform, page.plus(offset_of!(GatePage, primary) as u64));
+            self.watch_primary(platform, n, &controller, phys(primary));
             let anew = epoch != self.gate_epochs[n];
             self.gate_epochs[n] = epoch;
             for index in 0..SESSIONS {
@@ -336,18 +359,80 @@ impl Monitor {
         platform.ring(Line(bell::TLB_TO_APP));
     }
 
+    /// From here on the controller's primary interrupter is looked at, if
+    /// `register` is one of that controller's.
+    fn watch_primary(
+        &mut self,
+        platform: &mut impl Platform,
+        n: usize,
+        controller: &Controller,
+        register: Phys,
+    ) {
+        let there = register.is_aligned(8) && controller.registers.holds(register, 8);
+        let register = if there { register } else { Phys(0) };
+        if self.primaries[n].register != register {
+            self.primaries[n] = Primary { register, seen: 0 };
+        }
+        if there {
+            self.begin_watch(platform);
+        }
+    }
+
+    fn begin_watch(&mut self, platform: &mut impl Platform) {
+        if self.watch.is_none() {
+            self.watch = Some(platform.now() + WATCH);
+        }
+    }
+
+    /// Looks for what a lost interrupt would have told.
+    fn catch_up(&mut self, platform: &mut impl Platform) {
+        if self.mail.catch_up(platform) {
+            self.events |= EVENT_MAIL;
+        }
+        let behind = (0..CONTROLLERS).any(|n| {
+            self.places.controllers[n].is_some_and(|controller| {
+                let at = controller.gate.plus(offset_of!(GatePage, sequence) as u64);
+                read_word(platform, at) != self.answers.gate_done[n]
+            })
+        });
+        if behind {
+            self.reconcile(platform);
+        }
+        let at = self.places.windows.plus(offset_of!(WindowPage, sequence) as u64);
+        if read_word(platform, at) != self.answers.window_done {
+            self.forget_translations(platform);
+        }
+        for (primary, line) in self.primaries.iter_mut().zip(PRIMARIES) {
+            if primary.register != Phys(0) {
+                let now = platform.read_register(primary.register);
+                if now & EVENTS_WAIT != 0 && now == primary.seen {
+                    platform.ring(line);
+                }
+                primary.seen = now;
+            }
+        }
+    }
+
     /// A session whose program neither published nor consumed for a whole
-    /// period has stalled; that is said once, until it goes on.
+    /// period has stalled; that is said once, until it goes on. What it waits for
+    /// may be there.
     fn watch(&mut self, platform: &mut impl Platform, now: Time) {
-        let mut any = false;
+        let controllers = self.primaries.iter().any(|primary| primary.register != Phys(0));
+        let streams = self.sessions.iter().flatten().any(|session| session.started);
+        self.watch = (controllers || streams).then(|| now + WATCH);
+        if self.watch.is_none() {
+            return;
+        }
+        self.catch_up(platform);
         for n in 0..ALL_SESSIONS {
             let Some(session) = &mut self.sessions[n] else { continue };
-            any |= session.started;
+            if session.started && !session.progressed {
+                self.events |= event_ring(n);
+            }
             if session.watch() {
                 self.notice(platform, n, NoticeKind::Stalled, 0);
             }
         }
-        self.watch = any.then(|| now + WATCH);
     }
 
     /// Says something about session `n`, if it is open.

@@ -93,6 +93,18 @@ impl Mail {
         }
     }
 
+    /// Looks for what a lost interrupt would have told, and rings again for what
+    /// the other side has not read. Whether there is something for the program.
+    pub(crate) fn catch_up(&mut self, platform: &mut impl Platform) -> bool {
+        self.look(platform);
+        let Some(mailbox) = &self.mailbox else { return false };
+        let mut pages = Pages { platform, base: self.at };
+        if mailbox.is_unread(&mut pages) {
+            ring(pages.platform);
+        }
+        mailbox.waiting(&mut pages)
+    }
+
     /// Sends the `len` bytes that the program has put down.
     ///
     /// # Errors

@@ -54,6 +54,9 @@ pub trait Platform {
     /// Orders earlier reads before later accesses.
     fn acquire(&mut self);
 
+    /// Reads a controller's register.
+    fn read_register(&mut self, at: Phys) -> u32;
+
     /// Writes a controller's register.
     fn write_register(&mut self, at: Phys, value: u32);
 

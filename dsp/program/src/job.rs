@@ -1,9 +1,12 @@
 //! A job: one start of the port service, from the request to the report.
 //!
 //! ```text
-//! Requesting -> Settling -> Running -> Disabling -> Reporting -> over
+//! Requesting -> Settling -> Running -> Disabling -> Reporting -> Reported
 //!      \______________________________________________^ (refused)
 //! ```
+//!
+//! One that has reported is kept until its place is needed: the broker asks
+//! again after what may have lost the report.
 
 use crate::core::{Core, Denied};
 use crate::mail::{self, QMI_PORT};
@@ -39,13 +42,16 @@ enum Phase {
     },
     /// The report has to go out.
     Reporting(Ending),
-    Over,
+    /// The report went out.
+    Reported(Ending),
 }
 
 #[derive(Copy, Clone, Debug)]
 struct Sent {
     txn: Txn,
     deadline: u64,
+    /// It may not have been heard and has to go out again.
+    lost: bool,
 }
 
 /// One start, and what became of it.
@@ -68,6 +74,12 @@ impl Job {
         let sensible = known && start.frames != 0 && start.rate != 0 && start.channels != 0;
         let phase =
             if sensible { Phase::Requesting(None) } else { Phase::Reporting(Ending::BadStart) };
+        Self { phase, ..Self::forgotten(from, start) }
+    }
+
+    /// A start that nothing is known of, which is what there is to report.
+    pub(crate) const fn forgotten(from: Address, start: &port::Message) -> Self {
+        let phase = Phase::Reporting(Ending::Forgotten);
         Self { from, start: *start, phase, stream: None, device: None, tell_started: false }
     }
 
@@ -76,13 +88,14 @@ impl Job {
         self.from == from && self.start.cookie == cookie
     }
 
+    /// Whether its place can be taken.
     pub(crate) const fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over)
+        matches!(self.phase, Phase::Reported(_))
     }
 
     /// Whether it writes to the recording pool, now or soon.
     pub(crate) const fn records(&self) -> bool {
-        records(self.start.token)
+        !self.is_over() && records(self.start.token)
     }
 
     /// When the job wants to be stepped if nothing else happens.
@@ -109,7 +122,7 @@ impl Job {
             | Phase::Granted(_)
             | Phase::Settling { .. }
             | Phase::Running => Phase::Disabling { sent: None, ending },
-            Phase::Disabling { .. } | Phase::Reporting(_) | Phase::Over => return,
+            Phase::Disabling { .. } | Phase::Reporting(_) | Phase::Reported(_) => return,
         };
     }
 
@@ -132,7 +145,7 @@ impl Job {
 
     /// Whether events of `pipe` are the stream's.
     pub(crate) fn has(&self, pipe: Pipe) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.session().has(pipe))
+        !self.is_over() && self.stream.as_ref().is_some_and(|stream| stream.session().has(pipe))
     }
 
     /// Takes an event that is the stream's, whichever ring it came from.
@@ -158,11 +171,21 @@ impl Job {
         }
     }
 
-    /// What was said last may not have been heard. Giving a stream back can be
-    /// said twice; asking for one cannot, so that runs into its deadline.
+    /// What was asked last may not have been heard. Giving a stream back can be
+    /// said twice; asking for one is said again as the same transaction.
     pub(crate) fn ask_again(&mut self) {
-        if let Phase::Disabling { sent, .. } = &mut self.phase {
-            *sent = None;
+        match &mut self.phase {
+            Phase::Requesting(Some(sent)) => sent.lost = true,
+            Phase::Disabling { sent, .. } => *sent = None,
+            _ => {}
+        }
+    }
+
+    /// What was reported last may not have been heard.
+    pub(crate) fn report_again(&mut self) {
+        match self.phase {
+            Phase::Reported(ending) => self.phase = Phase::Reporting(ending),
+            _ => self.tell_started = self.stream.is_some(),
         }
     }
 
@@ -222,6 +245,13 @@ impl Job {
                 self.phase = Phase::Requesting(Some(sent));
             }
             Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
+            Phase::Requesting(Some(sent)) if sent.lost => {
+                let again = &mut || sent.txn;
+                let Some(repeated) = self.request(core, now, broker, true, again) else {
+                    return false;
+                };
+                self.phase = Phase::Requesting(Some(Sent { deadline: sent.deadline, ..repeated }));
+            }
             Phase::Granted(response) => match Stream::new(core, &self.start, &response) {
                 Ok(stream) => {
                     let frames = 2 * stream.session().period_ns();
@@ -252,7 +282,7 @@ impl Job {
                 if report(core, self.from, &message, Kind::Done, ending).is_err() {
                     return false;
                 }
-                self.phase = Phase::Over;
+                self.phase = Phase::Reported(ending);
             }
             _ => return false,
         }
@@ -295,7 +325,7 @@ impl Job {
         let mut bytes = [0; 64];
         let len = request.encode(txn, &mut bytes).expect("a request has at most 53 bytes");
         match mail::send(core, QMI_PORT, to, &bytes[..len]) {
-            Ok(()) => Some(Sent { txn, deadline: now + RESPONSE_NS }),
+            Ok(()) => Some(Sent { txn, deadline: now + RESPONSE_NS, lost: false }),
             // The mail event brings us back here.
             Err(_) => None,
         }

@@ -90,13 +90,8 @@ impl Program {
             self.take_events(core, n);
         }
         let now = now(core);
-        for place in &mut self.jobs {
-            if let Some(job) = place {
-                job.step(core, now, self.broker, &mut self.next_txn);
-                if job.is_over() {
-                    *place = None;
-                }
-            }
+        for job in self.jobs.iter_mut().flatten() {
+            job.step(core, now, self.broker, &mut self.next_txn);
         }
     }
 
@@ -197,17 +192,29 @@ impl Program {
             if let Some(job) = self.jobs.iter_mut().flatten().find(running) {
                 job.stop(port::Ending::Stopped);
             }
-        } else if message.kind == port::Kind::Start as u32
-            && self.jobs.iter_mut().flatten().find(running).is_none()
-        {
+        } else if let Some(job) = self.jobs.iter_mut().flatten().find(running) {
+            job.report_again();
+        } else if message.kind == port::Kind::Start as u32 {
             let job = Job::new(from, message);
             // There is one place to record to.
             let taken = job.records() && self.jobs.iter().flatten().any(Job::records);
-            match self.jobs.iter_mut().find(|place| place.is_none()) {
+            match self.place() {
                 Some(place) if !taken => *place = Some(job),
                 _ => self.turned_away = Some((from, *message)),
             }
+        } else if message.kind == port::Kind::Ask as u32
+            && let Some(place) = self.place()
+        {
+            *place = Some(Job::forgotten(from, message));
         }
+    }
+
+    /// A place for a job: an empty one, or else one of a job that is over.
+    fn place(&mut self) -> Option<&mut Option<Job>> {
+        let index = self.jobs.iter().position(Option::is_none).or_else(|| {
+            self.jobs.iter().position(|place| place.as_ref().is_some_and(Job::is_over))
+        });
+        self.jobs.get_mut(index?)
     }
 
     fn response(&mut self, txn: Txn, response: &StreamResponse) {

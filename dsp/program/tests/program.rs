@@ -623,6 +623,52 @@ fn a_link_that_begins_anew_is_told_again_that_a_stream_is_given_back() {
 }
 
 #[test]
+fn a_link_that_begins_anew_is_asked_again_for_a_stream_as_the_same_transaction() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.announce_broker();
+    core.port(Kind::Start, &start(1, 48_000, 480));
+    program.step(&core);
+    core.announce_broker();
+    program.step(&core);
+    program.step(&core);
+    let said = requests(&core.sent());
+    assert_eq!(said.len(), 2, "once for each link");
+    assert_eq!(said[0], said[1]);
+}
+
+#[test]
+fn what_it_reported_it_reports_again_when_asked_and_of_what_it_never_heard_it_says_so() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(480));
+    let message = start(1, 48_000, 480);
+    playing(&core, &mut program, &message, &granted(Speed::FULL, 192, 1, false), 192);
+    core.sent();
+    core.port(Kind::Ask, &message);
+    program.step(&core);
+    assert_eq!(reports(&core.sent())[0].kind, Kind::Started as u32);
+    play(&core, &mut program);
+    let done = finish(&core, &mut program);
+    for again in [Kind::Ask, Kind::Start] {
+        core.port(again, &message);
+        program.step(&core);
+        let said = core.sent();
+        assert_eq!((reports(&said), requests(&said)), (vec![done], vec![]), "{again:?}");
+    }
+    core.port(Kind::Ask, &start(2, 48_000, 480));
+    program.step(&core);
+    let report = reports(&core.sent())[0];
+    assert_eq!((report.cookie, report.result), (2, Ending::Forgotten as u32));
+    // What is over is in nobody's way.
+    for cookie in 3..7 {
+        core.port(Kind::Start, &start(cookie, 48_000, 100));
+    }
+    program.step(&core);
+    assert_eq!(requests(&core.sent()).len(), 4);
+}
+
+#[test]
 fn a_full_mailbox_delays_what_is_said_and_loses_nothing() {
     let core = TestCore::new();
     let mut program = Program::new();

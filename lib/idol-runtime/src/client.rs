@@ -21,8 +21,11 @@ impl Attempts {
 }
 
 /// Sends `request` to `server` and waits for the answer: the response code and
-/// the length of what is in `reply`. When the server dies, `server` names its
-/// next incarnation from then on.
+/// the length of what is in `reply`.
+///
+/// When the server dies, `server` names the dead incarnation until [`refresh`]:
+/// its client takes the death in first. What the next incarnation says would be
+/// thrown away with what the dead one said, and is said once.
 ///
 /// # Errors
 /// When the server died at the last of `attempts`.
@@ -34,12 +37,12 @@ pub fn call(
     leases: &[Lease<'_>],
     attempts: Attempts,
 ) -> Result<(u32, usize), ServerDeath> {
+    let mut target = server.get();
     for _ in 0..attempts.0 {
-        let target = server.get();
         let (code, len) = sys_send(target, operation, request, reply, leases);
         match extract_new_generation(code) {
             None => return Ok((code, len)),
-            Some(generation) => server.set(TaskId::new(target.index() as u16, generation)),
+            Some(generation) => target = TaskId::new(target.index() as u16, generation),
         }
     }
     Err(ServerDeath)

@@ -37,23 +37,32 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// What kind it is, in a word: a shrunk case has to keep it.
+    /// What kind it is, without numbers: a shrunk case has to keep it.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> String {
         match self {
-            Self::Stopped(_) => "stopped",
-            Self::Died(_) => "died",
-            Self::Violation(name, _) => name,
-            Self::Blocked(_) => "blocked",
-            Self::NoAnswer(_) => "no answer",
-            Self::Down => "down",
-            Self::Leak(what, _) => what,
-            Self::Sessions { .. } => "sessions",
-            Self::DoubleRelease(_) => "double release",
-            Self::NextFailed(_) => "next failed",
-            Self::NextInexact(_) => "next inexact",
-            Self::Slow(_) => "slow",
+            Self::Stopped(why) => format!("stopped: {why}"),
+            Self::Died(task) => format!("died: {task}"),
+            Self::Violation(name, _) => format!("violation: {name}"),
+            Self::Blocked(_) => "blocked".to_owned(),
+            Self::NoAnswer(who) => format!("no answer: {who}"),
+            Self::Down => "down".to_owned(),
+            Self::Leak(what, _) => format!("leak: {what}"),
+            Self::Sessions { .. } => "sessions".to_owned(),
+            Self::DoubleRelease(_) => "double release".to_owned(),
+            Self::NextFailed(why) => format!("next failed: {why}"),
+            Self::NextInexact(_) => "next inexact".to_owned(),
+            Self::Slow(_) => "slow".to_owned(),
         }
+    }
+}
+
+impl Finding {
+    /// Whether it was seen where it happened, and did not follow from anything
+    /// else that was found.
+    #[must_use]
+    pub const fn is_cause(&self) -> bool {
+        matches!(self, Self::Stopped(_) | Self::Died(_) | Self::Violation(..) | Self::Blocked(_))
     }
 }
 

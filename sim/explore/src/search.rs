@@ -25,13 +25,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What tells it from others: what went wrong, and what was found.
+    /// The kinds of what was found, each once.
+    fn kinds(&self) -> Vec<String> {
+        let mut kinds: Vec<String> = self.findings.iter().map(Finding::kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// What tells it from others.
     #[must_use]
     pub fn signature(&self) -> String {
-        let mut words: Vec<&str> = self.findings.iter().map(Finding::kind).collect();
-        words.sort_unstable();
-        words.dedup();
-        words.join(", ")
+        self.kinds().join(", ")
     }
 }
 
@@ -46,6 +51,10 @@ pub struct Tally {
     pub planned: u64,
     /// Faults that struck, by kind.
     pub struck: BTreeMap<String, u64>,
+    /// Runs in which something of a kind was found.
+    pub found: BTreeMap<String, u64>,
+    /// Runs in which exactly these kinds were found, together.
+    pub signatures: BTreeMap<String, u64>,
     /// The first failures, one of each signature and a few more.
     pub failures: Vec<Failure>,
 }
@@ -68,7 +77,11 @@ impl Tally {
         }
         self.failed += 1;
         let failure = Failure { case, findings: ran.findings };
+        for kind in failure.kinds() {
+            *self.found.entry(kind).or_default() += 1;
+        }
         let signature = failure.signature();
+        *self.signatures.entry(signature.clone()).or_default() += 1;
         let known = self.failures.iter().filter(|known| known.signature() == signature).count();
         if known < KEPT {
             self.failures.push(failure);
@@ -82,6 +95,12 @@ impl Tally {
         self.planned += other.planned;
         for (kind, count) in other.struck {
             *self.struck.entry(kind).or_default() += count;
+        }
+        for (kind, count) in other.found {
+            *self.found.entry(kind).or_default() += count;
+        }
+        for (signature, count) in other.signatures {
+            *self.signatures.entry(signature).or_default() += count;
         }
         self.failures.extend(other.failures);
     }

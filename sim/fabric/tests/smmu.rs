@@ -448,9 +448,21 @@ fn high_half_first_or_alone_and_a_forgotten_high_half_are_violations() {
     rig.write(0x84, 0);
     rig.only("SmmuHalfWritten");
     let mut rig = Rig::cold(14);
-    rig.write(0x80, STRTAB.low());
-    rig.write(0x88, 8);
+    rig.write64(0x90, CMDQ.0 | 4);
+    rig.write(0x90, CMDQ.low() | 4);
+    rig.write(CR0, 1 << 3);
     rig.only("SmmuHalfWritten");
+}
+
+/// Who writes them may be killed in between; the next one begins anew.
+#[test]
+fn a_half_that_is_written_again_before_its_use_harms_nothing() {
+    let mut rig = Rig::cold(14);
+    rig.write(0x80, STRTAB.low());
+    rig.write(0x20, 0);
+    rig.write(0x80, STRTAB.low());
+    rig.write(0x84, 0);
+    rig.clean();
 }
 
 #[test]

@@ -161,6 +161,11 @@ impl Parts {
 }
 
 impl Controllers for Parts {
+    fn read(&mut self, at: Phys) -> u32 {
+        // As on a bus that has nobody there any more.
+        self.read(Core::Dsp, at, Width::Word).unwrap_or(u32::MAX)
+    }
+
     fn write(&mut self, at: Phys, value: u32) {
         // A gate entry that names no register is a mistake of the driver's that
         // a board would answer with an abort of the monitor.

@@ -42,6 +42,9 @@ pub struct Places {
 
 /// What the monitor touches besides memory: registers of the controllers.
 pub trait Controllers {
+    /// The DSP core reads a controller's register.
+    fn read(&mut self, at: Phys) -> u32;
+
     /// The DSP core writes a controller's register.
     fn write(&mut self, at: Phys, value: u32);
 
@@ -233,6 +236,10 @@ impl<B: Controllers> Platform for Ground<'_, B> {
 
     /// A core's reads are in order here; only its stores can be late.
     fn acquire(&mut self) {}
+
+    fn read_register(&mut self, at: Phys) -> u32 {
+        self.board.read(at)
+    }
 
     fn write_register(&mut self, at: Phys, value: u32) {
         self.board.write(at, value);

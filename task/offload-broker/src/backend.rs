@@ -27,14 +27,24 @@ const MAX_CHANNELS: u8 = 2;
 
 #[derive(Debug)]
 struct Route {
-    cookie: u32,
-    token: Token,
+    /// What told the DSP of it.
+    start: port::Message,
     state: RouteState,
+    /// The DSP was told to stop it.
+    stopped: bool,
     /// The owner died; the route is kept for its token only.
     orphan: bool,
 }
 
 impl Route {
+    const fn token(&self) -> Token {
+        Token(self.start.token)
+    }
+
+    fn message(&self, kind: Kind) -> port::Message {
+        port::Message { kind: kind as u32, ..self.start }
+    }
+
     const fn is_over(&self) -> bool {
         matches!(self.state, RouteState::Played { .. } | RouteState::Ended { .. })
     }
@@ -69,9 +79,16 @@ impl Backend {
         Self { port: None, next_cookie: epoch.0 << 20 | 1, routes: Table::new(epoch) }
     }
 
-    /// The DSP offers its port service.
-    pub fn port_up(&mut self, at: Address) {
+    /// The DSP offers its port service; what to say to it. When it was there
+    /// all the time, the link began anew, and what was on its way either way is
+    /// lost: all is said and asked again.
+    pub fn port_up(&mut self, at: Address) -> impl Iterator<Item = port::Message> {
         self.port = Some(at);
+        self.routes.iter_mut().filter(|(_, _, route)| !route.is_over()).flat_map(|(_, _, route)| {
+            let kind = if route.state == RouteState::Starting { Kind::Start } else { Kind::Ask };
+            let stop = route.stopped.then(|| route.message(Kind::Stop));
+            [Some(route.message(kind)), stop].into_iter().flatten()
+        })
     }
 
     /// Whether the port service is at this address.
@@ -116,7 +133,7 @@ impl Backend {
     /// The stream was taken from the DSP: its routes are over, whatever the DSP
     /// says of them later; who is to be told.
     pub fn end_stream(&mut self, token: Token, why: RouteEnding) -> impl Iterator<Item = TaskId> {
-        let of_stream = move |route: &Route| route.token == token && !route.is_over();
+        let of_stream = move |route: &Route| route.token() == token && !route.is_over();
         self.routes.retain(|_, _, route| !(route.orphan && of_stream(route)));
         self.routes.iter_mut().filter_map(move |(_, owner, route)| {
             let ends = of_stream(route);
@@ -185,9 +202,6 @@ impl Backend {
         };
         let token = Token::new(u16::from(stream.card), stream.pcm, direction);
         let cookie = self.next_cookie;
-        let route = Route { cookie, token, state: RouteState::Starting, orphan: false };
-        let handle = self.routes.insert(owner, route).map_err(|_| BrokerError::NoRoutes)?;
-        self.next_cookie = cookie.wrapping_add(1);
         let frame = width(target.format.sample).unwrap_or(0) * u32::from(request.channels);
         let bytes = u64::from(request.buffer_us) * u64::from(request.rate) * u64::from(frame);
         let message = port::Message {
@@ -203,6 +217,10 @@ impl Backend {
             buffer_bytes: bytes.div_ceil(1_000_000).try_into().unwrap_or(u32::MAX),
             ..port::Message::default()
         };
+        let state = RouteState::Starting;
+        let route = Route { start: message, state, stopped: false, orphan: false };
+        let handle = self.routes.insert(owner, route).map_err(|_| BrokerError::NoRoutes)?;
+        self.next_cookie = cookie.wrapping_add(1);
         Ok((handle, target.port, message))
     }
 
@@ -217,21 +235,14 @@ impl Backend {
     /// # Errors
     /// When the handle names no route of `caller`.
     pub fn stop(
-        &self,
+        &mut self,
         route: RouteHandle,
         caller: TaskId,
     ) -> Result<Option<(Address, port::Message)>, BrokerError> {
-        let route = self.routes.get(route, caller).map_err(handle_error)?;
-        let Some(port) = self.port.filter(|_| !route.is_over()) else {
-            return Ok(None);
-        };
-        let message = port::Message {
-            kind: Kind::Stop as u32,
-            cookie: route.cookie,
-            token: route.token.0,
-            ..port::Message::default()
-        };
-        Ok(Some((port, message)))
+        let route = self.routes.get_mut(route, caller).map_err(handle_error)?;
+        route.stopped = true;
+        let port = self.port.filter(|_| !route.is_over());
+        Ok(port.map(|port| (port, route.message(Kind::Stop))))
     }
 
     /// How a route is doing; telling of its end ends it.
@@ -254,7 +265,7 @@ impl Backend {
             return None;
         }
         let (handle, owner, route) =
-            self.routes.iter_mut().find(|(_, _, route)| route.cookie == message.cookie)?;
+            self.routes.iter_mut().find(|(_, _, route)| route.start.cookie == message.cookie)?;
         if route.is_over() {
             return None;
         }
@@ -271,6 +282,7 @@ impl Backend {
                 result if result == Ending::Refused as u32 => ended(RouteEnding::Refused),
                 result if result == Ending::Revoked as u32 => ended(RouteEnding::Revoked),
                 result if result == Ending::Busy as u32 => ended(RouteEnding::DspBusy),
+                result if result == Ending::Forgotten as u32 => ended(RouteEnding::DspGone),
                 // A word that is none of these is as good as this one.
                 _ => ended(RouteEnding::BadStart),
             }
@@ -298,7 +310,7 @@ impl Backend {
     pub fn uses_card(&self, card: u8) -> bool {
         self.routes
             .iter()
-            .any(|(_, _, route)| route.token.card() == u16::from(card) && !route.is_over())
+            .any(|(_, _, route)| route.token().card() == u16::from(card) && !route.is_over())
     }
 }
 

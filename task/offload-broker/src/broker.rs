@@ -37,8 +37,8 @@ pub const PEER_DEADLINE_MS: u64 = 10_000;
 /// of their own; this one keeps a broken server from keeping a session for ever.
 pub const OP_DEADLINE_MS: u64 = 12_000;
 /// Effects that one input can have: per session an operation, a cancelled one,
-/// a message and four phases; one hint per route; one answer to who asked.
-const EFFECTS: usize = 7 * SESSIONS + crate::backend::ROUTES + 4;
+/// a message and four phases; two messages per route; one answer to who asked.
+const EFFECTS: usize = 7 * SESSIONS + 2 * crate::backend::ROUTES + 4;
 
 /// What the image decides.
 #[derive(Copy, Clone, Debug)]
@@ -234,7 +234,9 @@ impl Broker {
             Input::ServerDied(server) => self.server_died(now, server),
             Input::ControllerReady => self.controller_ready(now),
             Input::PortUp(at) => {
-                self.backend.port_up(at);
+                for message in self.backend.port_up(at) {
+                    push(&mut self.effects, Effect::Port(at, message));
+                }
                 self.unpark(now);
             }
             Input::PortDown(at) => {

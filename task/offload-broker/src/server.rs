@@ -416,15 +416,14 @@ impl Executor<'_> {
             }
         }
         let (route, to, start) = self.core.backend.start(client, request, &target)?;
-        let port = self.port.ok_or(DspLinkError::Down);
-        let sent = port.and_then(|port| self.link.send(port, to, start.as_bytes()));
-        sent.map(|()| route).map_err(|error| {
+        let sent = self.port.map(|port| self.link.send(port, to, start.as_bytes()));
+        if sent == Some(Err(DspLinkError::Full)) {
             self.core.backend.abort(route);
-            match error {
-                DspLinkError::Full => BrokerError::LinkFull,
-                _ => BrokerError::NoDsp,
-            }
-        })
+            return Err(BrokerError::LinkFull);
+        }
+        // Whoever did not take it is about to go or to begin anew, and whether
+        // the DSP has it is not known: it is said again, or hears that it is over.
+        Ok(route)
     }
 }
 

@@ -168,6 +168,30 @@ fn every_early_end_is_told_apart() {
     }
 }
 
+/// The link died and is there again: whatever was on its way is lost.
+#[test]
+fn a_port_service_that_is_there_again_hears_all_again_and_is_asked_what_became_of_it() {
+    let mut world = world();
+    let (routes, messages): (Vec<_>, Vec<_>) = (0..4).map(|_| start(&mut world)).unzip();
+    let kinds = |world: &mut World| -> Vec<_> {
+        world.input(Input::PortUp(PORT_SERVICE));
+        let said = std::mem::take(&mut world.port);
+        said.iter().map(|(_, message)| (message.kind, message.cookie)).collect()
+    };
+    let said = |kind: Kind, n: usize| (kind as u32, messages[n].cookie);
+    tell(&mut world, messages[1], Kind::Started, Ending::Played);
+    tell(&mut world, messages[2], Kind::Done, Ending::Played);
+    world.broker.backend.stop(routes[3], PLAYER).expect("its route");
+    let expected =
+        [said(Kind::Start, 0), said(Kind::Ask, 1), said(Kind::Start, 3), said(Kind::Stop, 3)];
+    assert_eq!(kinds(&mut world), expected);
+    tell(&mut world, messages[1], Kind::Done, Ending::Forgotten);
+    let gone = RouteState::Ended { why: RouteEnding::DspGone, frames: 900 };
+    assert_eq!(state(&mut world, routes[1]), Ok(gone));
+    world.input(Input::NodeGone(PORT_SERVICE.node));
+    assert_eq!(kinds(&mut world), [], "a DSP that was gone knows of none");
+}
+
 #[test]
 fn stop_names_the_route_and_is_nothing_for_one_that_is_over() {
     let mut world = world();

@@ -2,7 +2,7 @@
 
 use addr::{PAGE, Phys};
 use dsp_abi::bell;
-use fabric::{Layout, Owner, Time};
+use fabric::{Core, IntId, Layout, Owner, Time};
 use host::{Access, Host, Image, Irq, Outcome, Span, Task, TaskIndex};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -297,6 +297,21 @@ impl Machine {
         self.kills[usize::from(task)] += 1;
         self.host.kill(TaskIndex(task as u8));
     }
+}
+
+/// A monitor that does not answer any more, not even after its next look.
+pub(crate) fn deaf(parts: &mut Parts) {
+    let primary = std::mem::offset_of!(dsp_abi::control::GatePage, primary) as u64;
+    let Parts { fabric, .. } = parts;
+    fabric.memory.load(GATE.1.plus(primary), &[0; 4]).expect("the gate page is RAM");
+    let line = IntId(bell::GATE_TO_DSP);
+    fabric.raise(line);
+    fabric.interrupts.route(line, Core::Dsp);
+}
+
+/// Its bell is cut, once it is deaf.
+pub(crate) fn cut(parts: &mut Parts) {
+    parts.fabric.interrupts.set_enabled(IntId(bell::GATE_TO_DSP), false);
 }
 
 /// A headset for the first USB 2 port of the controller.

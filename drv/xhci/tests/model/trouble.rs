@@ -2,16 +2,18 @@
 
 use crate::clients::{Driver, say};
 use crate::devices::{OUT, idle};
-use crate::machine::{BROKER, CORE, Diary, MAPPER, Machine, Plan, XHCI, personalities, plug, port};
+use crate::machine::{
+    BROKER, CORE, Diary, MAPPER, Machine, Plan, XHCI, cut, deaf, personalities, plug, port,
+};
 use crate::program::{self, Desk};
 use crate::sideband::{Between, Session, clean};
 use dsp_abi::bell;
-use fabric::{Core, IntId, Time};
+use fabric::{Fault, IntId, Point, Site, Time};
 use system::board::Parts;
 use usb_model::headset::Model;
 use userlib::hl;
 use xhc::{Death, Personality};
-use xhci_api::{RevokeReason, SidebandPhase, Xhci, XhciError};
+use xhci_api::{Event, RevokeReason, SidebandPhase, Xhci, XhciError};
 
 /// Milliseconds from power-on by which a session plays.
 const PLAYING: u64 = 400;
@@ -161,6 +163,72 @@ fn a_device_pulled_in_mid_stream_is_let_go_in_order_and_may_come_back() {
         assert!(machine.said("clean"), "seed {seed}: {diary:?}");
         assert!(machine.said("detached Ok(Done)"), "seed {seed}: {diary:?}");
         assert!(between.armed.get(), "seed {seed}: it plays again: {diary:?}");
+        machine.check();
+    }
+}
+
+/// What the controller keeps, it may still reach: a command that takes something
+/// away is carried out, or the controller is reset.
+#[test]
+fn a_controller_that_refuses_to_let_go_is_started_over() {
+    /// Event Lost Error, and Context State Error.
+    const CODES: [u8; 2] = [32, 19];
+    let unplugged = Time::ms(PLAYING);
+    let scene = |seed: u64, personality: Personality| {
+        let again = plug(&personality, Model::Sync, seed);
+        let plan =
+            Plan::default().at(unplugged, unplug(&personality)).at(Time::ms(PLAYING + 300), again);
+        machine(personality, seed, plan, Manners::Good)
+    };
+    for (seed, personality) in able(6) {
+        let (mut machine, _) = scene(seed, personality.clone());
+        machine.host.board_mut().parts.fabric.points.record();
+        machine.run(PLAYING + 300);
+        let points = machine.host.board_mut().parts.fabric.points.take_record();
+        let commands = points
+            .iter()
+            .filter(|reached| reached.point.site == Site::Command(0) && reached.at > unplugged);
+        let commands: Vec<u32> = commands.map(|reached| reached.point.nth).collect();
+        assert!(commands.len() >= 2, "seed {seed}: {commands:?}");
+        for (nth, code) in commands.into_iter().flat_map(|n| CODES.map(|code| (n, code))) {
+            let (mut machine, between) = scene(seed, personality.clone());
+            let point = Point { site: Site::Command(0), nth };
+            machine.host.board_mut().parts.fabric.points.plan(point, Fault::Code(code));
+            machine.run(4000);
+            let diary = machine.diary.borrow().clone();
+            let plays = between.armed.get() && machine.said("clean");
+            assert!(plays, "command {nth}, code {code}, seed {seed}: {diary:?}");
+            machine.check();
+        }
+    }
+}
+
+/// 4.19.2: a port with a change that was not acknowledged tells of no other.
+#[test]
+fn a_device_that_goes_before_its_reset_was_acknowledged_is_told_gone() {
+    const RESET_CHANGE: u8 = 1 << 4;
+    for (seed, personality) in able(5) {
+        let plan = Plan::default()
+            .at(Time::ms(2), plug(&personality, Model::Sync, seed))
+            .at(Time::ms(300), unplug(&personality));
+        let core = |diary: &Diary| {
+            let mut driver = Driver::new();
+            driver.until_ready();
+            let port = driver.until_connected();
+            hl::sleep_for(110);
+            driver.xhci.acknowledge_port(port, 0x7F).expect("acknowledged");
+            let reset = driver.xhci.start_port_reset(port);
+            driver.end(reset).expect("reset");
+            while driver.xhci.pull() != Ok(Event::None) {}
+            hl::sleep_until(310);
+            driver.xhci.acknowledge_port(port, RESET_CHANGE).expect("acknowledged");
+            assert_eq!(driver.xhci.pull(), Ok(Event::PortChanged { port }));
+            say(diary, "told");
+            idle(diary);
+        };
+        let mut machine = Machine::new(personality, seed, plan, core, idle);
+        machine.run(400);
+        assert!(machine.said("told"), "seed {seed}: {:?}", machine.diary.borrow());
         machine.check();
     }
 }
@@ -357,14 +425,10 @@ fn a_device_that_is_pulled_while_it_is_addressed_is_an_error_and_no_more() {
 #[test]
 fn without_the_monitors_word_no_gate_opens() {
     for (seed, personality) in able(5) {
-        let plan = Plan::default().at(Time::ms(2), plug(&personality, Model::Sync, seed)).at(
-            Time::ms(60),
-            |parts| {
-                let line = IntId(bell::GATE_TO_DSP);
-                parts.fabric.interrupts.route(line, Core::Dsp);
-                parts.fabric.interrupts.set_enabled(line, false);
-            },
-        );
+        let plan = Plan::default()
+            .at(Time::ms(2), plug(&personality, Model::Sync, seed))
+            .at(Time::ms(60), deaf)
+            .at(Time::ms(61), cut);
         let between = Between::default();
         let (with_core, with_broker) = (between.clone(), between);
         let broker = move |diary: &Diary| {
@@ -399,12 +463,10 @@ fn without_the_monitors_word_no_gate_opens() {
 #[test]
 fn a_gate_whose_closing_is_not_confirmed_does_not_hold_up_the_end() {
     for (seed, personality) in able(5) {
-        let plan = Plan::default().at(Time::ms(2), plug(&personality, Model::Sync, seed)).at(
-            Time::ms(PLAYING),
-            |parts| {
-                parts.fabric.interrupts.set_enabled(IntId(bell::GATE_TO_DSP), false);
-            },
-        );
+        let plan = Plan::default()
+            .at(Time::ms(2), plug(&personality, Model::Sync, seed))
+            .at(Time::ms(PLAYING), deaf)
+            .at(Time::ms(PLAYING + 1), cut);
         let between = Between::default();
         let (with_core, with_broker) = (between.clone(), between);
         let broker = move |diary: &Diary| {

@@ -80,6 +80,15 @@ impl Board {
         at.offset_from(self.shared.phys(0)).expect("a shared page") as u32
     }
 
+    /// A controller's register.
+    fn register(&self, at: Phys) -> (&Registers, u32) {
+        let inside = |block: &&Registers| {
+            at.offset_from(block.base()).is_some_and(|offset| offset < u64::from(block.len()))
+        };
+        let block = self.registers.iter().flatten().find(inside).expect("a controller's register");
+        (block, (at.0 - block.base().0) as u32)
+    }
+
     fn own(&mut self, at: Peer, len: usize) -> *mut u8 {
         let offset = at.offset_from(MAIL_OUT).expect("a place of the program's page") as usize;
         assert!(offset + len <= PAGE as usize, "the program's page is one page");
@@ -125,14 +134,16 @@ impl Platform for Board {
         dma::acquire();
     }
 
+    fn read_register(&mut self, at: Phys) -> u32 {
+        let (block, offset) = self.register(at);
+        block.read32(offset)
+    }
+
     fn write_register(&mut self, at: Phys, value: u32) {
-        let inside = |block: &&Registers| {
-            at.offset_from(block.base()).is_some_and(|offset| offset < u64::from(block.len()))
-        };
-        let block = self.registers.iter().flatten().find(inside).expect("a controller's register");
+        let (block, offset) = self.register(at);
         // What the program wrote and read before it called comes first.
         cp15::dsb();
-        block.write32((at.0 - block.base().0) as u32, value);
+        block.write32(offset, value);
     }
 
     fn ring(&mut self, bell: Line) {

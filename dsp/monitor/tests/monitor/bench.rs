@@ -75,6 +75,7 @@ pub(crate) struct Ground {
     pub(crate) alarm: Option<Time>,
     pub(crate) own: Vec<u8>,
     pub(crate) mapped: HashMap<u64, Phys>,
+    pub(crate) registers: HashMap<u64, u32>,
     /// Runs at each read, as the other core does.
     pub(crate) meanwhile: Option<fn(&mut Vec<u8>, usize)>,
     pub(crate) reads: usize,
@@ -131,6 +132,10 @@ impl Platform for Ground {
     }
 
     fn acquire(&mut self) {}
+
+    fn read_register(&mut self, at: Phys) -> u32 {
+        self.registers.get(&at.0).copied().unwrap_or(0)
+    }
 
     fn write_register(&mut self, at: Phys, value: u32) {
         self.deeds.push(Deed::Register { at, value });
@@ -218,6 +223,7 @@ impl Bench {
             alarm: None,
             own: vec![0; PAGE as usize],
             mapped: HashMap::from([(EVENTS_PEER.0, Phys(EVENTS.into()))]),
+            registers: HashMap::new(),
             meanwhile: None,
             reads: 0,
         };
@@ -345,6 +351,12 @@ impl Bench {
         let link = self.link.as_mut().expect("the link was made");
         link.send(&mut self.ground, datagram).expect("there is room");
         self.interrupt(bell::MAIL_TO_DSP);
+    }
+
+    /// The same, and its bell is lost.
+    pub(crate) fn link_sends_unheard(&mut self, datagram: &[u8]) {
+        let link = self.link.as_mut().expect("the link was made");
+        link.send(&mut self.ground, datagram).expect("there is room");
     }
 
     /// The next datagram that `dsp_link` gets.

@@ -1,12 +1,13 @@
 //! Waiting, the watch over streams, the program's lives, and floods.
 
-use crate::bench::{Bench, Deed, entry, packet};
+use crate::bench::{Bench, Deed, GATES, REGISTERS, WINDOWS, entry, packet};
 use dsp_abi::bell;
-use dsp_abi::control::NoticeKind;
+use dsp_abi::control::{GatePage, NoticeKind};
 use dsp_abi::mailbox::{APP_NODE, DATAGRAM, DSP_NODE, SLOTS};
-use dsp_abi::monitor::{Call, EVENT_GATE, EVENT_MAIL, EVENT_TIME, Status};
+use dsp_abi::monitor::{Call, EVENT_GATE, EVENT_MAIL, EVENT_TIME, Status, event_ring};
 use monitor::{BURST, BURST_SPAN, QUIET, RESTART, RESTART_LONGEST, Time, WATCH};
 use qmi::qrtr::{Address, Control, Frame, FrameKind, Node};
+use std::mem::offset_of;
 
 const OK: u32 = Status::Ok as u32;
 const NEVER: u64 = u64::MAX;
@@ -138,6 +139,96 @@ fn nobody_is_watched_when_nothing_is_open() {
     bench.gate(0, 0, &shut);
     bench.pass(WATCH + WATCH);
     assert_eq!((bench.rings(bell::NOTICE), bench.ground.alarm), (0, None));
+}
+
+/// With a controller that runs, whose primary interrupter is watched.
+fn watching() -> (Bench, u64) {
+    let mut bench = Bench::new();
+    let register = REGISTERS[0] + 0x1038;
+    let at = GATES[0].plus(offset_of!(GatePage, primary) as u64);
+    bench.ground.poke(at, &(register as u32));
+    bench.announce(0);
+    bench.wait(0);
+    bench.wait(NEVER);
+    bench.deeds();
+    (bench, register)
+}
+
+#[test]
+fn events_that_the_driver_was_not_told_of_are_rung_for() {
+    let (mut bench, register) = watching();
+    const WAITS: u32 = 1 << 3;
+    for (value, rings) in [(0x4000, 0), (0x4010 | WAITS, 0), (0x4020 | WAITS, 0)] {
+        bench.ground.registers.insert(register, value);
+        bench.pass(WATCH);
+        assert_eq!(bench.rings(bell::CONTROLLER0_PRIMARY), rings, "{value:#x}: it goes on");
+    }
+    bench.pass(WATCH);
+    assert_eq!(bench.rings(bell::CONTROLLER0_PRIMARY), 1, "nobody looked");
+    bench.ground.registers.insert(register, 0x4020);
+    bench.pass(WATCH + WATCH);
+    assert_eq!(bench.rings(bell::CONTROLLER0_PRIMARY), 0);
+    bench.ground.poke(GATES[0].plus(offset_of!(GatePage, primary) as u64), &0_u32);
+    bench.announce(0);
+    bench.pass(WATCH);
+    assert_eq!(bench.ground.alarm, None, "a controller that does not run is not watched");
+}
+
+#[test]
+fn a_register_of_nobody_is_not_watched() {
+    for strange in [REGISTERS[0] as u32 + 0x103C, REGISTERS[1] as u32 + 0x1038, 0x4400_0000] {
+        let mut bench = Bench::new();
+        let at = GATES[0].plus(offset_of!(GatePage, primary) as u64);
+        bench.ground.poke(at, &strange);
+        bench.announce(0);
+        assert_eq!(bench.ground.alarm, None, "{strange:#x}");
+    }
+}
+
+#[test]
+fn what_a_lost_bell_would_have_told_is_seen_within_a_period() {
+    let (mut bench, _) = watching();
+    bench.ground.poke(GATES[0], &77_u32);
+    bench.ground.poke(WINDOWS, &88_u32);
+    bench.pass(WATCH);
+    let deeds = bench.deeds();
+    for bell in [bell::GATE0_TO_APP, bell::TLB_TO_APP] {
+        assert!(deeds.contains(&Deed::Ring(bell)), "{bell}: {deeds:?}");
+    }
+    assert_eq!((bench.answers().gate_done[0], bench.answers().window_done), (77, 88));
+    bench.pass(WATCH);
+    assert!(!bench.deeds().iter().any(|deed| matches!(deed, Deed::Ring(_))), "once");
+}
+
+#[test]
+fn mail_whose_bell_was_lost_is_found_and_mail_that_nobody_fetches_is_rung_for() {
+    let (mut bench, _) = watching();
+    bench.link(1);
+    bench.wait(0);
+    assert_eq!(bench.wait(NEVER), None);
+    bench.link_sends_unheard(&hello());
+    bench.pass(WATCH);
+    assert_eq!(bench.wait(NEVER), Some(EVENT_MAIL));
+    assert_ne!(bench.call(Call::MailReceive, [0; 4])[1], 0);
+    assert_eq!(bench.send(&hello()), OK);
+    bench.deeds();
+    bench.pass(WATCH);
+    assert_eq!(bench.rings(bell::MAIL_TO_APP), 1);
+    assert!(bench.link_gets().is_some());
+    bench.pass(WATCH);
+    assert_eq!(bench.rings(bell::MAIL_TO_APP), 0);
+}
+
+#[test]
+fn a_program_whose_streams_interrupt_was_lost_looks_at_its_ring() {
+    let mut bench = Bench::open();
+    publish(&mut bench, 0);
+    bench.wait(0);
+    bench.wait(NEVER);
+    bench.pass(WATCH);
+    assert_eq!(bench.wait(NEVER), None, "it went on in this period");
+    bench.pass(WATCH);
+    assert_eq!(bench.wait(NEVER), Some(event_ring(0)));
 }
 
 #[test]

@@ -107,6 +107,7 @@ pub struct Smmu {
     /// Pages that a walk has read as translation tables.
     walked: Vec<Phys>,
     faults: u64,
+    strangers: u64,
 }
 
 impl Smmu {
@@ -123,6 +124,7 @@ impl Smmu {
             tlb: Tlb::default(),
             walked: Vec::with_capacity(64),
             faults: 0,
+            strangers: 0,
         }
     }
 
@@ -130,6 +132,13 @@ impl Smmu {
     #[must_use]
     pub const fn faults(&self) -> u64 {
         self.faults
+    }
+
+    /// Those of [`Self::faults`] that were blocked because the stream had no
+    /// address space at all: its stream table entry was invalid.
+    #[must_use]
+    pub const fn strangers(&self) -> u64 {
+        self.strangers
     }
 
     /// Translations that the SMMU still holds although the tables have them no
@@ -161,6 +170,7 @@ impl Smmu {
             Ok(page) => Some(page.plus(at.0 % u64::from(PAGE))),
             Err(fault) => {
                 self.faults += 1;
+                self.strangers += u64::from(fault.kind == record::C_BAD_STE);
                 self.report(bus, fault, stream, at, len, write);
                 None
             }

@@ -95,6 +95,10 @@ impl Queue {
     }
 }
 
+/// The 64-bit registers, each with what puts it to use.
+const HALVES: [(u32, u32); 3] =
+    [(STRTAB_BASE, SMMUEN), (CMDQ_BASE, CMDQEN), (EVENTQ_BASE, EVENTQEN)];
+
 #[derive(Debug, Default)]
 pub(super) struct Registers {
     cr0: u32,
@@ -115,8 +119,8 @@ pub(super) struct Registers {
     eventq_base: u64,
     eventq_prod: u32,
     eventq_cons: u32,
-    /// The low half of a 64-bit register that waits for its high half.
-    half: Option<(u32, u32)>,
+    /// The low halves of 64-bit registers that wait for their high halves.
+    halves: [Option<u32>; HALVES.len()],
     /// When the SMMU will look at the command queue.
     pub(super) command_due: Time,
     /// Caches were emptied since the reset: CFGI_ALL, TLBI_NSNH_ALL, then SYNC.
@@ -264,22 +268,9 @@ impl Smmu {
         }
         match offset {
             STRTAB_BASE | CMDQ_BASE | EVENTQ_BASE => {
-                if self.registers.half.is_some() {
-                    bus.violation(Violation::SmmuHalfWritten { register: offset });
-                }
-                self.registers.half = Some((offset, value));
-                return;
+                self.registers.halves[half(offset)] = Some(value);
             }
-            0x84 | 0x94 | 0xA4 => {
-                self.write_high(bus, offset - 4, value);
-                return;
-            }
-            _ => {}
-        }
-        if let Some((register, _)) = self.registers.half.take() {
-            bus.violation(Violation::SmmuHalfWritten { register });
-        }
-        match offset {
+            0x84 | 0x94 | 0xA4 => self.write_high(bus, offset - 4, value),
             CR0 => self.write_cr0(bus, value),
             CR1 => {
                 self.check_disabled(bus, offset, SMMUEN | EVENTQEN | CMDQEN);
@@ -336,7 +327,7 @@ impl Smmu {
     }
 
     fn write_high(&mut self, bus: &mut Surroundings<'_>, register: u32, high: u32) {
-        let Some((_, low)) = self.registers.half.take().filter(|&(low, _)| low == register) else {
+        let Some(low) = self.registers.halves[half(register)].take() else {
             bus.violation(Violation::SmmuHalfWritten { register });
             return;
         };
@@ -363,6 +354,13 @@ impl Smmu {
             bus.violation(Violation::SmmuNotAcknowledged { register: CR0 });
         }
         let rising = value & !self.registers.cr0;
+        // Whoever was killed between two halves harmed nothing: the next one
+        // writes both. What is put to use has to be whole.
+        for ((register, enable), half) in HALVES.into_iter().zip(&mut self.registers.halves) {
+            if rising & enable != 0 && half.take().is_some() {
+                bus.violation(Violation::SmmuHalfWritten { register });
+            }
+        }
         if rising & CMDQEN != 0 {
             let queue = self.registers.command_queue();
             check_place(bus, CMDQ_BASE, queue.base, 16 << queue.log2, queue.log2 <= LOG2_QUEUE);
@@ -421,6 +419,11 @@ impl Smmu {
     fn soon(&mut self, now: Time, longest_ns: u32) -> Time {
         now + Time::ns(u64::from(self.rng.below(longest_ns)))
     }
+}
+
+/// Which of [`HALVES`] `register` is.
+fn half(register: u32) -> usize {
+    HALVES.iter().position(|&(known, _)| known == register).expect("a base register")
 }
 
 fn check_reserved(bus: &mut Surroundings<'_>, register: u32, value: u32, allowed: u32) {
