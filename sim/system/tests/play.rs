@@ -49,6 +49,7 @@ fn with(
         pcap: None,
         trace: None,
         progress: None,
+        look_at_ms: None,
     };
     run(setup).report
 }
@@ -82,6 +83,7 @@ fn a_capture_of_the_wire_holds_every_packet() {
         pcap: Some(Box::new(file.clone())),
         trace: None,
         progress: None,
+        look_at_ms: None,
     };
     let finished = run(setup);
     assert!(finished.report.is_right(), "{:?}", finished.report);
