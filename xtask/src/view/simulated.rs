@@ -120,3 +120,70 @@ fn ring(of: &Json) -> Result<Ring, Failure> {
         entries: list(&of["entries"])?.iter().map(entry).collect::<Result<_, Failure>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMAT, Simulated, open};
+    use serde_json::{Value as Json, json};
+
+    fn whole() -> Json {
+        json!({
+            "format": FORMAT,
+            "now": 20,
+            "tasks": [{
+                "name": "jefe", "generation": 0, "priority": 0, "current": false, "mask": 3,
+                "state": "Healthy(InRecv(None))", "timer": [32, 2],
+                "notifications": [
+                    { "name": "fault", "interrupts": [] },
+                    { "name": "late", "interrupts": [80] },
+                ],
+            }],
+            "rings": [{ "task": "jefe", "name": "RING", "entries": [{
+                "index": 1, "line": 9, "generation": 2, "count": 3, "time": 4,
+                "payload": "Died { task: 7 }",
+            }] }],
+            "counters": [{ "task": "jefe", "name": "COUNTS", "counts": "Counts { Died: 5 }" }],
+        })
+    }
+
+    #[test]
+    fn a_simulation_is_shown_in_the_words_of_a_board() {
+        let file = Simulated { file: whole() };
+        let tasks = file.tasks().expect("tasks");
+        assert_eq!(tasks.state(&tasks.tasks[0]), "recv, notif: fault late(T+12/irq80)");
+        let rings = file.rings().expect("rings");
+        assert!(rings[0].to_string().ends_with("1    9        2        3 Died { task: 0x7 }\n"));
+        assert_eq!(file.counters().expect("counters")[0].counts, [("Died".to_owned(), 5)]);
+    }
+
+    #[test]
+    fn whatever_is_missing_is_a_message() {
+        for key in ["now", "tasks", "rings", "counters"] {
+            let mut file = whole();
+            file[key] = Json::Null;
+            let file = Simulated { file };
+            let all = [file.tasks().err(), file.rings().err(), file.counters().err()];
+            assert!(all.iter().flatten().any(|f| f.message.contains("damaged")), "{key}");
+        }
+        for key in ["name", "generation", "state", "mask", "timer", "notifications"] {
+            let mut file = whole();
+            file["tasks"][0][key] = json!({});
+            assert!(Simulated { file }.tasks().is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn another_file_is_told_from_a_damaged_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let mut open = |text: &str| {
+            std::fs::write(&path, text).expect("a file");
+            open(&path)
+        };
+        assert!(matches!(open("\x7fELF"), Ok(None)));
+        assert!(matches!(open(&whole().to_string()), Ok(Some(_))));
+        for bad in ["{", "{}", "{\"format\": \"sotto simulation 0\"}"] {
+            assert!(open(bad).is_err(), "{bad}");
+        }
+    }
+}

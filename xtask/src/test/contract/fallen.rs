@@ -27,7 +27,7 @@ pub(super) fn check(wrong: &mut Vec<String>) -> Result<String, Stop> {
     let kept = one_task("messages", &messages, MESSAGE, wrong)?;
     one_task("places", &places, FILE, wrong)?;
     kernel(&messages, wrong)?;
-    Ok(format!("a panic with its message, one with its place ({kept} bytes kept), an epitaph"))
+    Ok(format!("a panic with its message, one with its place ({kept} frames), an epitaph"))
 }
 
 fn open(image: &Image) -> Result<Archive, Stop> {
@@ -48,8 +48,8 @@ fn fallen_task(image: &Image, running: &mut Running) -> Result<Vec<u8>, Stop> {
     }
 }
 
-/// The dump of the task that gave up in `image` says `words`; how many bytes of
-/// it were kept.
+/// The dump of the task that gave up in `image` says `words`; how many frames its
+/// stack has.
 fn one_task(
     name: &str,
     image: &Image,

@@ -1,6 +1,8 @@
 //! A board that plays, with a dump in mid-stream and one after an unplug.
 
 use super::bad;
+use crate::BAD_INPUT;
+use crate::dump::fallen;
 use crate::run::Wish;
 use crate::run::drive::{Board, Sequence};
 use crate::run::stage::{Built, Stage, Stop};
@@ -45,6 +47,7 @@ pub(super) fn play(built: &Built, wrong: &mut Vec<String>) -> Result<Session, St
     board.machine.unplug(0)?;
     board.settle()?;
     let after = taken(built, &mut board)?;
+    nobody_fell(built, &mut board, wrong)?;
     let seen = board.finish(COMMAND)?;
     let report = verdict::judge(&Evidence {
         image: (&built.image).into(),
@@ -59,6 +62,18 @@ pub(super) fn play(built: &Built, wrong: &mut Vec<String>) -> Result<Session, St
         wrong.push(format!("a stream of which a dump was taken: {}", report.json()));
     }
     Ok(Session { live: live.dump.write(), after: after.dump.write(), took })
+}
+
+/// Of a board on which nobody died there is no dump of one task.
+fn nobody_fell(built: &Built, board: &mut Board<'_>, wrong: &mut Vec<String>) -> Result<(), Stop> {
+    let archive = Archive::open(&built.image.archive).map_err(bad)?;
+    let mut monitor = Monitor::new(&mut board.machine.qmp)?;
+    match fallen(&mut monitor, archive) {
+        Err((BAD_INPUT, why)) if why.contains("no task has died") => {}
+        Err((code, why)) => wrong.push(format!("code {code}, and nobody died: {why}")),
+        Ok(_) => wrong.push("a dump of a task that did not die".to_owned()),
+    }
+    Ok(())
 }
 
 fn taken(built: &Built, board: &mut Board<'_>) -> Result<Taken, Stop> {
