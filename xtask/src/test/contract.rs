@@ -10,6 +10,7 @@ mod fallen;
 mod files;
 mod session;
 mod story;
+mod views;
 
 use crate::board;
 use crate::run::stage::{Built, Stop};
@@ -39,6 +40,7 @@ fn run(wrong: &mut Vec<String>) -> Result<String, Stop> {
         held(name, bytes, wrong);
     }
     story::check(&session, wrong)?;
+    views::check("--dump", &folder().join("after.dump"), &built.image.archive, wrong)?;
     files::check(&built.image.archive, &session.after, wrong)?;
     let fallen = fallen::check(wrong)?;
     Ok(format!(

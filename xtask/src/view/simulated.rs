@@ -176,7 +176,7 @@ mod tests {
     fn another_file_is_told_from_a_damaged_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");
-        let mut open = |text: &str| {
+        let open = |text: &str| {
             std::fs::write(&path, text).expect("a file");
             open(&path)
         };

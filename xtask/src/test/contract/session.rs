@@ -1,6 +1,6 @@
 //! A board that plays, with a dump in mid-stream and one after an unplug.
 
-use super::bad;
+use super::{bad, views};
 use crate::BAD_INPUT;
 use crate::dump::fallen;
 use crate::run::Wish;
@@ -32,7 +32,10 @@ pub(super) fn play(built: &Built, wrong: &mut Vec<String>) -> Result<Session, St
     const COMMAND: Sequence = Sequence(1);
     let sound = piece(48_000, FRAMES);
     let stage = Stage::new(&sound)?;
-    let mut board = Board::start(stage.board(built, false, 1), &built.places, &|_| ())?;
+    let folder = tempfile::TempDir::with_prefix("sotto-").map_err(bad)?;
+    let monitor = folder.path().join("monitor");
+    let machine = stage.board(built, false, 1).monitor(&monitor);
+    let mut board = Board::start(machine, &built.places, &|_| ())?;
     board.begin(COMMAND)?;
     let began = Instant::now();
     let live = taken(built, &mut board)?;
@@ -43,6 +46,7 @@ pub(super) fn play(built: &Built, wrong: &mut Vec<String>) -> Result<Session, St
     if live.stood.is_none() {
         wrong.push("the board did not run when its dump was taken".to_owned());
     }
+    views::check("--qmp", &monitor, &built.image.archive, wrong)?;
     board.play(COMMAND)?;
     board.machine.unplug(0)?;
     board.settle()?;
