@@ -5,7 +5,7 @@ use crate::BAD_INPUT;
 use crate::dump::fallen;
 use crate::run::Wish;
 use crate::run::drive::{Board, Sequence};
-use crate::run::stage::{Built, Stage, Stop};
+use crate::run::stage::{Built, PORT, Stage, Stop};
 use crate::run::verdict::{self, Evidence};
 use archive::Archive;
 use dump::{Monitor, Taken, take};
@@ -34,7 +34,7 @@ pub(super) fn play(built: &Built, wrong: &mut Vec<String>) -> Result<Session, St
     let stage = Stage::new(&sound)?;
     let folder = tempfile::TempDir::with_prefix("sotto-").map_err(bad)?;
     let monitor = folder.path().join("monitor");
-    let machine = stage.board(built, false, 1).monitor(&monitor);
+    let machine = stage.board(built, false, &[PORT]).monitor(&monitor);
     let mut board = Board::start(machine, &built.places, &|_| ())?;
     board.begin(COMMAND)?;
     let began = Instant::now();
@@ -60,6 +60,7 @@ pub(super) fn play(built: &Built, wrong: &mut Vec<String>) -> Result<Session, St
         seen: &seen,
         capture: &stage.pcap(0)?,
         wav: &stage.wav(0)?,
+        later: false,
         seconds: sound.seconds(),
     })?;
     if !report.is_right() {
