@@ -57,7 +57,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..3600))]
     freeze_core0: Option<u32>,
     /// Let `tasks`, `ringbuf`, `dump` and the like look in meanwhile, through
-    /// target/sotto/monitor; without a --wav --realtime there is little time
+    /// target/sotto/monitor; with --realtime there is time for it
     #[arg(long)]
     monitor: bool,
     /// Print one JSON object on the last line
