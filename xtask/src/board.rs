@@ -57,6 +57,11 @@ pub(crate) fn output() -> PathBuf {
     target.join("sotto")
 }
 
+/// Where the monitor of a board listens that `run --monitor` started.
+pub(crate) fn monitor() -> PathBuf {
+    output().join("monitor")
+}
+
 fn progress(part: &str) {
     eprintln!("{DIM}building {part}{DIM:#}");
 }

@@ -68,17 +68,17 @@ enum Command {
     Sizes(sizes::Sizes),
     /// Count the instructions of the kernel's operations, in QEMU
     Bench(bench::Bench),
-    /// Show what each task of a dump is up to
+    /// Show what each task is up to, of a board, a dump or a simulation
     Tasks(view::Tasks),
-    /// Show the trace rings of a dump
+    /// Show the trace rings of a board, a dump or a simulation
     Ringbuf(view::Ringbuf),
-    /// Show the counters of a dump
+    /// Show the counters of a board, a dump or a simulation
     Counters(view::Counters),
-    /// Show a variable of a dump
+    /// Show a variable of a board or a dump
     Readvar(view::Readvar),
-    /// Show the core's registers in a dump
+    /// Show the core's registers, of a board or in a dump
     Registers(view::Registers),
-    /// Show how much of each stack of a dump was used
+    /// Show how much of each stack was used, of a board or in a dump
     Stackmargin(view::Stackmargin),
     /// Show the memory of each task of an image
     Map(view::Map),

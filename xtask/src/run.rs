@@ -6,21 +6,21 @@
 //! QEMU's headset wrote.
 
 mod desk;
-mod drive;
+pub(crate) mod drive;
 mod evidence;
 mod freeze;
 mod held;
 mod places;
 mod rings;
 mod session;
-mod stage;
+pub(crate) mod stage;
 pub(crate) mod stories;
-mod verdict;
+pub(crate) mod verdict;
 
 use crate::output::{Output, each_its_own};
 use crate::sim::{DeviceName, Plan, progress_bar, verdict as exit_code};
 use crate::style::{BAD, DIM, GOOD};
-use crate::{Bad, root};
+use crate::{Bad, board, root};
 use anstream::println;
 use drive::{Board, Sequence};
 use judge::report::Table;
@@ -56,6 +56,10 @@ pub(crate) struct Run {
     /// Stop core 0 with interrupts masked for so long in mid-stream
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..3600))]
     freeze_core0: Option<u32>,
+    /// Let `tasks`, `ringbuf`, `dump` and the like look in meanwhile, through
+    /// target/sotto/monitor; with --realtime there is time for it
+    #[arg(long)]
+    monitor: bool,
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -71,6 +75,8 @@ pub(crate) struct Wish {
     realtime: bool,
     /// Core 0 is frozen for so long in mid-stream.
     freeze_ms: Option<u32>,
+    /// A second monitor listens.
+    monitor: bool,
 }
 
 /// What a run came to.
@@ -101,7 +107,10 @@ fn play(built: &Built, sound: &Sound, wish: Wish, progress: &dyn Fn(u64)) -> Res
     const COMMAND: Sequence = Sequence(1);
     let stage = Stage::new(sound)?;
     let began = Instant::now();
-    let machine = stage.board(built, wish.realtime, &[PORT]);
+    let mut machine = stage.board(built, wish.realtime, &[PORT]);
+    if wish.monitor {
+        machine = machine.monitor(&board::monitor());
+    }
     let mut board = Board::start(machine, &built.places, progress)?;
     let mut frozen = None;
     let played = match wish.freeze_ms {
@@ -150,7 +159,7 @@ impl Run {
         let pcap = self.pcap.clone().map(Output::new).transpose()?;
         each_its_own([Some(&out), pcap.as_ref()])?;
         let freeze_ms = self.freeze_core0.map(|seconds| seconds * 1000);
-        let wish = Wish { realtime: self.realtime, freeze_ms };
+        let wish = Wish { realtime: self.realtime, freeze_ms, monitor: self.monitor };
         let Played { report, wav, capture } = show_progress(&sound, wish)?;
         for (output, bytes) in [(Some(out), wav), (pcap, capture)] {
             let Some(output) = output else { continue };

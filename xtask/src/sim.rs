@@ -1,5 +1,6 @@
 //! `cargo xtask sim`: plays a sound on a simulated board, and judges it.
 
+mod look;
 mod options;
 mod scenario;
 mod seeds;
@@ -11,10 +12,11 @@ use anstream::{eprintln, println};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge::report::{Report, Table};
 use judge::sound::Sound;
+pub(crate) use look::FORMAT;
 pub(crate) use options::{DeviceName, Plan};
 use options::{FaultName, PathName};
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use system::image::Description;
@@ -57,6 +59,12 @@ pub(crate) struct Sim {
     /// Write every system call, register access, TRB, event and packet
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write what a debugger would see, for `tasks`, `ringbuf` and `counters --dump`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "scenario"])]
+    dump: Option<PathBuf>,
+    /// See it so many milliseconds after power-on, and not at the end
+    #[arg(long, value_name = "MS", requires = "dump")]
+    look_at: Option<u32>,
     /// Play a run that `explore` found, step by step
     #[arg(long, value_name = "FILE", conflicts_with_all = ["wav", "out", "device", "path", "seed", "seeds", "fault"])]
     scenario: Option<PathBuf>,
@@ -99,10 +107,11 @@ impl Sim {
             Output::new(self.out.clone().unwrap_or_else(|| root().join("target/sim/out.wav")))?;
         let pcap = self.pcap.clone().map(Output::new).transpose()?;
         let trace = self.trace.clone().map(Output::new).transpose()?;
-        each_its_own([Some(&out), pcap.as_ref(), trace.as_ref()])?;
+        let dump = self.dump.clone().map(Output::new).transpose()?;
+        each_its_own([Some(&out), pcap.as_ref(), trace.as_ref(), dump.as_ref()])?;
         let bar = progress_bar(plan.expected_packets());
         let mut progress = |packets: u64| bar.set_position(packets);
-        let Finished { report, written, heard } = run(Setup {
+        let Finished { report, written, heard, look } = run(Setup {
             description,
             sound: &plan.sound,
             device: self.device.name(),
@@ -112,12 +121,17 @@ impl Sim {
             pcap: pcap.as_ref().map(Output::writer).transpose()?,
             trace: trace.as_ref().map(Output::writer).transpose()?,
             progress: Some(&mut progress),
+            look_at_ms: self.look_at,
         });
         bar.finish_and_clear();
         written.map_err(|error| Bad(format!("the trace or capture cannot be written: {error}")))?;
         let heard = Sound { pcm: heard, ..plan.sound.clone() };
         heard.write_wav(BufWriter::new(out.create()?)).map_err(|error| out.failed(&error))?;
-        for output in [Some(out), pcap, trace].into_iter().flatten() {
+        if let Some(output) = &dump {
+            let text = look::json(description, &look).to_string();
+            output.writer()?.write_all(text.as_bytes()).map_err(|error| output.failed(&error))?;
+        }
+        for output in [Some(out), pcap, trace, dump].into_iter().flatten() {
             output.complete()?;
         }
         self.show(&report);

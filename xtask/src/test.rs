@@ -3,6 +3,7 @@
 //! What CI runs. Each step runs even when one before it failed, so that one
 //! run tells all; the closing lines say what failed.
 
+mod contract;
 mod reproducible;
 mod tables;
 
@@ -31,7 +32,7 @@ pub(crate) struct Test {
 }
 
 /// The steps in their order.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     IMAGE,
     INTERFACES,
     "formatting",
@@ -42,6 +43,7 @@ const NAMES: [&str; 10] = [
     CORE_1,
     TABLES,
     PLAYING,
+    CONTRACT,
 ];
 const IMAGE: &str = "image";
 const INTERFACES: &str = "interfaces";
@@ -50,6 +52,7 @@ const BOARD: &str = "board";
 const CORE_1: &str = "core-1";
 const TABLES: &str = "tables";
 const PLAYING: &str = "playing";
+const CONTRACT: &str = "contract";
 
 /// One thing to run.
 struct Step {
@@ -147,6 +150,9 @@ impl Test {
         }
         if self.wants(PLAYING) {
             outcomes.push(playing());
+        }
+        if self.wants(CONTRACT) {
+            outcomes.push(timed(CONTRACT, contract::check));
         }
         outcomes
     }

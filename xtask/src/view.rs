@@ -10,6 +10,7 @@ mod memory;
 mod readvar;
 mod registers;
 mod ringbuf;
+mod simulated;
 mod tasks;
 
 pub(crate) use counters::Counters;
@@ -21,11 +22,12 @@ pub(crate) use ringbuf::Ringbuf;
 pub(crate) use tasks::Tasks;
 
 use crate::style::BAD;
-use crate::{BAD_INPUT, MISSING, root};
+use crate::{BAD_INPUT, MISSING};
 use ::view::System;
 use anstream::eprintln;
 use archive::Archive;
 use dump::Dump;
+use simulated::Simulated;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,9 +38,14 @@ pub(crate) struct Target {
     /// [default: target/sotto/dist/sotto/build-sotto.zip]
     #[arg(long, short, value_name = "ZIP")]
     archive: Option<PathBuf>,
-    /// A dump; the archive is in it
+    /// A dump; the archive is in it. Or what `sim --dump` wrote
+    /// [default: the board that runs is looked into]
     #[arg(long, short, value_name = "FILE")]
     dump: Option<PathBuf>,
+    /// Where the monitor of the board listens that runs
+    /// [default: target/sotto/monitor, where `run --monitor` has it]
+    #[arg(long, value_name = "SOCKET", conflicts_with = "dump")]
+    qmp: Option<PathBuf>,
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -92,11 +99,36 @@ impl Target {
         })
     }
 
+    /// Shows what `show` makes of a simulation, if `--dump` names one, or else what
+    /// `of_board` makes of a board.
+    fn look_either(
+        &self,
+        show: impl FnOnce(&Simulated) -> Result<(), Failure>,
+        of_board: impl FnOnce(&System<'_>) -> Result<(), Failure>,
+    ) -> ExitCode {
+        match self.dump.as_deref().map(simulated::open).transpose() {
+            Ok(Some(Some(simulated))) => conclude(show(&simulated)),
+            Ok(_) => self.look(of_board),
+            Err(failure) => conclude(Err(failure)),
+        }
+    }
+
     /// What there is to look into.
     fn dump(&self) -> Result<Dump, Failure> {
         let Some(path) = &self.dump else {
-            return Err(Failure::bad("name a dump with --dump FILE"));
+            let archive = self.archive()?;
+            let taken = crate::dump::take_live(self.qmp.as_deref(), archive);
+            return match taken {
+                Ok(taken) => Ok(taken.dump),
+                Err((code, message)) => Err(Failure { message, code }),
+            };
         };
+        if simulated::open(path)?.is_some() {
+            return Err(Failure::bad(format!(
+                "{} is a simulation's: it has tasks, ringbuf and counters alone",
+                path.display()
+            )));
+        }
         let dump = Dump::open(path)
             .map_err(|error| Failure::bad(format!("{}: {error}", path.display())))?;
         if let Some(archive) = &self.archive {
@@ -113,7 +145,7 @@ impl Target {
     }
 
     fn archive(&self) -> Result<Archive, Failure> {
-        let newest = root().join("target/sotto/dist/sotto/build-sotto.zip");
+        let newest = crate::dump::archive_of("sotto");
         match &self.archive {
             Some(path) => open(path),
             None if newest.exists() => open(&newest),

@@ -30,6 +30,11 @@ const PC: usize = 15;
 const SP: usize = 13;
 
 impl CoreRegisters {
+    /// The stack pointer.
+    pub(crate) fn stack_pointer(&self) -> u32 {
+        self.numbered[SP]
+    }
+
     /// Whether a task runs on the core, rather than the kernel.
     #[must_use]
     pub fn in_task(&self) -> bool {

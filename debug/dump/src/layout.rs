@@ -121,6 +121,11 @@ impl Layout {
         })
     }
 
+    /// Bytes of a task's record.
+    pub(crate) fn task_size(&self) -> u32 {
+        self.task.size
+    }
+
     /// The kernel's records of its tasks, in order.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = Virt> {
         (0..self.tasks).map(|n| self.table.plus(u64::from(n * self.task.size)))

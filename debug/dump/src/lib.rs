@@ -15,6 +15,7 @@ mod layout;
 mod memory;
 mod monitor;
 mod registers;
+mod remains;
 mod take;
 
 pub use error::Error;
@@ -23,4 +24,5 @@ pub use layout::{CoreRegisters, Unknown};
 pub use memory::{Memory, Piece};
 pub use monitor::Monitor;
 pub use registers::{Register, Registers};
+pub use remains::{NoRemains, remains};
 pub use take::{Board, TakeError, Taken, take};

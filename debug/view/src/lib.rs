@@ -19,7 +19,7 @@ mod ring;
 mod show;
 mod system;
 mod tasks;
-mod types;
+pub mod types;
 mod unwind;
 mod value;
 

@@ -53,6 +53,7 @@ pub struct Object<'a> {
     text: Range<u64>,
     code: &'a [u8],
     segments: Vec<Segment>,
+    stack: Option<Segment>,
     functions: BTreeMap<u64, Symbol>,
     types: Types,
     dwarf: DwarfSections<Slice<'a>>,
@@ -94,6 +95,7 @@ impl<'a> Object<'a> {
             None => (0..0, &[][..]),
         };
         let segments = file.segments().map(|found| segment(&found)).collect();
+        let stack = stack(&file);
         let functions = functions(&file);
         Ok(Self {
             name,
@@ -101,6 +103,7 @@ impl<'a> Object<'a> {
             text,
             code,
             segments,
+            stack,
             functions,
             types,
             dwarf,
@@ -145,6 +148,12 @@ impl<'a> Object<'a> {
         self.code.get(usize::try_from(at.0.checked_sub(self.text.start)?).ok()?..)
     }
 
+    /// Its stack, when that is no part of what is loaded: the kernel's.
+    #[must_use]
+    pub fn stack(&self) -> Option<Segment> {
+        self.stack
+    }
+
     /// What is loaded of it.
     pub fn segments(&self) -> impl Iterator<Item = Segment> {
         self.segments.iter().copied()
@@ -179,6 +188,18 @@ fn segment<'a>(of: &impl ObjectSegment<'a>) -> Segment {
     let attributes = rights.into_iter().filter(|(given, _)| *given);
     let attributes = attributes.fold(RegionAttributes::EMPTY, |all, (_, right)| all.with(right));
     Segment { at: Virt(of.address()), size: of.size(), attributes }
+}
+
+/// The stack between `_stack_base` and `_stack_start`, of a program that has one
+/// of its own: the kernel.
+fn stack(file: &Elf<'_>) -> Option<Segment> {
+    let symbol = |name| {
+        let mut symbols = file.symbols();
+        symbols.find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
+    };
+    let (base, top) = (symbol("_stack_base")?, symbol("_stack_start")?);
+    let attributes = RegionAttributes::READ.with(RegionAttributes::WRITE);
+    Some(Segment { at: Virt(base), size: top.checked_sub(base)?, attributes })
 }
 
 /// The functions by address. Of several names for one, any will do.

@@ -68,6 +68,7 @@ pub fn regions(programs: &Programs<'_>, memory: &Memory) -> Result<Vec<Region>, 
     let kernel = programs.get(Which::Kernel)?;
     let mut all: Vec<Region> = kernel
         .segments()
+        .chain(kernel.stack())
         .filter(|segment| segment.size > 0)
         .map(|segment| Region {
             descriptor: None,

@@ -112,8 +112,26 @@ impl<'a> System<'a> {
             let words = self.memory().read(Virt(registers.r[4].into()), len);
             task.last_words = words.and_then(|words| String::from_utf8(words.to_vec()).ok());
         }
+        task.gave_up = self.place_of_panic(index)?;
         task.notifications = notifications(&self.dump.archive, name);
         Ok(task)
+    }
+
+    /// The line at which task `index` stands, when the instruction there is the
+    /// one that a panic without words becomes (UDF #254). Lines of the compiler's
+    /// library are passed over: whoever called it gave up.
+    fn place_of_panic(&self, index: usize) -> Result<Option<String>, Error> {
+        const ABORT: [u8; 2] = 0xDEFE_u16.to_le_bytes();
+        let object = self.programs.get(Which::Task(index))?;
+        let Some(registers) = self.registers(index)? else { return Ok(None) };
+        let pc = Virt(registers.r[15].into());
+        if !object.code_from(pc).is_some_and(|code| code.starts_with(&ABORT)) {
+            return Ok(None);
+        }
+        let places = object.calls(pc).into_iter().filter_map(|call| call.place);
+        let library = |file: &str| file.trim_start_matches("./").starts_with("library/");
+        let mut own = places.filter(|(file, ..)| !library(file));
+        Ok(own.next().map(|(file, line, _)| format!("{file}:{line}")))
     }
 
     /// The kernel's record of task `index`.
@@ -174,6 +192,9 @@ impl<'a> System<'a> {
     /// # Errors
     /// When the kernel's record of it is not to be had.
     pub fn current(&self) -> Result<Option<usize>, Error> {
+        if self.dump.task.is_some() {
+            return Ok(None);
+        }
         let at = Virt(self.kernel_number("CURRENT_TASK_PTR")?);
         let TaskTable { found, array, size } = self.table()?;
         let offset = at.offset_from(found.variable.at);

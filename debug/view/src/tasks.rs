@@ -44,6 +44,9 @@ pub struct Task {
     pub timer: Option<Timer>,
     /// What it said when it panicked.
     pub last_words: Option<String>,
+    /// Where it gave up, when it did without words: a panic of an image that
+    /// keeps places alone is an illegal instruction.
+    pub gave_up: Option<String>,
     /// Its notification bits, from bit 0.
     pub notifications: Vec<Notification>,
 }
@@ -187,7 +190,10 @@ impl Tasks {
             }
             Some("DivideByZero") => "divide by zero".into(),
             Some("IllegalText") => "jump to non-executable mem".into(),
-            Some("IllegalInstruction") => "illegal instruction".into(),
+            Some("IllegalInstruction") => match &task.gave_up {
+                Some(place) => format!("illegal instruction: panicked at {place}"),
+                None => "illegal instruction".into(),
+            },
             Some("InvalidOperation") => {
                 let code = fault.at(0).and_then(Value::number).unwrap_or(0);
                 format!("general fault, cfsr={code:#x}")
@@ -283,6 +289,7 @@ impl Task {
             mask: 0,
             timer,
             last_words: None,
+            gave_up: None,
             notifications: Vec::new(),
         }
     }

@@ -193,6 +193,11 @@ impl Types {
         None
     }
 
+    /// All types, in no order.
+    pub fn all(&self) -> impl Iterator<Item = (TypeId, &Type)> {
+        self.types.iter().map(|(id, of)| (*id, of))
+    }
+
     /// Type `id`, if it is a struct.
     #[must_use]
     pub fn structure(&self, id: TypeId) -> Option<&Struct> {

@@ -32,6 +32,7 @@ pub struct Config {
 }
 
 /// Runs the driver.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

@@ -45,6 +45,7 @@ struct Link<'c> {
 }
 
 /// Serves for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     // Restarts count from 0; life 0 would say that this side is not up.
     let epoch = peers::epoch().0.wrapping_add(1).max(1);

@@ -79,6 +79,7 @@ pub struct Config {
 }
 
 /// Runs the mapper.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

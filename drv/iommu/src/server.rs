@@ -40,6 +40,7 @@ struct Server<'c> {
 }
 
 /// Serves for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     let epoch = peers::epoch();
     let now = sys_get_timer().now;

@@ -94,6 +94,7 @@ pub struct Config {
 }
 
 /// Runs the driver.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

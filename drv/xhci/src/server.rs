@@ -21,6 +21,7 @@ use xhci_api::{
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
 /// Serves for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     let mut driver = Driver::new(config);
     sys_irq_control(config.irq | config.gate_bell, true);

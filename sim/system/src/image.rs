@@ -212,6 +212,7 @@ impl Description {
                 let config = jefe::Config {
                     neighbours: self.neighbour_sets,
                     fault: bit("fault"),
+                    keep: |_| {},
                     backoff: jefe::Backoff {
                         first: number(task, "first-delay-ms") as u64,
                         longest: number(task, "longest-delay-ms") as u64,

@@ -7,6 +7,7 @@
 pub mod auditor;
 pub mod board;
 pub mod image;
+pub mod look;
 pub mod monitor;
 pub mod offer;
 pub mod piece;

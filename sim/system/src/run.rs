@@ -3,6 +3,7 @@
 use crate::auditor::{self, Audit};
 use crate::board::Board;
 use crate::image::Description;
+use crate::look::Look;
 use crate::scene::{Beginning, Deed, Outside, Port, Scene};
 use dsp_abi::bell;
 use dsp_abi::media::{Answer, Path as MediaPath, PlayerState};
@@ -93,6 +94,8 @@ pub struct Setup<'a> {
     pub trace: Option<Box<dyn Write>>,
     /// Told how many packets went out, now and then.
     pub progress: Option<&'a mut dyn FnMut(u64)>,
+    /// When to look at the tasks, in milliseconds; at the end if not before.
+    pub look_at_ms: Option<u32>,
 }
 
 impl Setup<'_> {
@@ -113,6 +116,8 @@ pub struct Finished {
     pub written: std::io::Result<()>,
     /// What the headset played.
     pub heard: Vec<u8>,
+    /// What there was to see of the tasks, when it was asked for, or at the end.
+    pub look: Look,
 }
 
 /// How long a stream may take to start, and to be taken down, in virtual time.
@@ -195,6 +200,7 @@ struct End {
     /// Packets that were out at those looks that found a timer armed.
     timers_at: Vec<u64>,
     audit: Option<Audit>,
+    look: Option<Look>,
 }
 
 fn drive(scene: &mut Scene, setup: &mut Setup<'_>) -> End {
@@ -204,11 +210,17 @@ fn drive(scene: &mut Scene, setup: &mut Setup<'_>) -> End {
         _ => None,
     };
     let limit = START_LIMIT + length + length + starve.unwrap_or(Time::ZERO);
-    let mut end = End { answer: None, timers_at: Vec::new(), audit: None };
+    let mut end = End { answer: None, timers_at: Vec::new(), audit: None, look: None };
     let mut meddled = false;
     while scene.now() < limit && end.answer.is_none() {
         let before = scene.now();
-        end.answer = scene.wait(COMMAND, CHUNK);
+        let look_at = setup.look_at_ms.map(|ms| Time::ms(ms.into()));
+        let ahead = look_at.filter(|at| end.look.is_none() && *at > before);
+        let chunk = ahead.map_or(CHUNK, |at| CHUNK.min(at - before));
+        end.answer = scene.wait(COMMAND, chunk);
+        if end.look.is_none() && look_at.is_some_and(|at| scene.now() >= at) {
+            end.look = Some(Look::at(&scene.machine));
+        }
         let packets = scene.packets();
         if let Some(progress) = &mut setup.progress {
             progress(packets);
@@ -229,6 +241,7 @@ fn drive(scene: &mut Scene, setup: &mut Setup<'_>) -> End {
     }
     // Whatever is owed is paid; then the servers are asked what they hold.
     scene.run_for(REST);
+    end.look.get_or_insert_with(|| Look::at(&scene.machine));
     end.audit = scene.audit();
     end
 }
@@ -261,6 +274,7 @@ fn conclude(
     let names: Vec<String> =
         setup.description.app().tasks.iter().map(|task| task.name.clone()).collect();
     let virtual_ns = machine.now().0;
+    let look = end.look.clone().unwrap_or_else(|| Look::at(&machine));
     let mut board = machine.into_board();
     let (at_first, at_last) = board.streaming();
     // A look that found no further packet was at the stream's end or later.
@@ -348,7 +362,7 @@ fn conclude(
         excused: Excused { wake_ups: setup.may_wake(), pace: false },
     };
     report.take_verdict(&verdict);
-    Finished { report, written, heard: played }
+    Finished { report, written, heard: played, look }
 }
 
 /// A refusal in the words of the interface that it comes from.

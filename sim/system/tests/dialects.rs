@@ -36,6 +36,7 @@ fn both_dialects_play_bit_for_bit_and_leave_nothing_behind() {
             pcap: None,
             trace: None,
             progress: None,
+            look_at_ms: None,
         });
         assert!(finished.report.is_right(), "{dialect}: {:?}", finished.report);
     }

@@ -49,6 +49,7 @@ fn with(
         pcap: None,
         trace: None,
         progress: None,
+        look_at_ms: None,
     };
     run(setup).report
 }
@@ -82,6 +83,7 @@ fn a_capture_of_the_wire_holds_every_packet() {
         pcap: Some(Box::new(file.clone())),
         trace: None,
         progress: None,
+        look_at_ms: None,
     };
     let finished = run(setup);
     assert!(finished.report.is_right(), "{:?}", finished.report);
@@ -96,6 +98,41 @@ fn a_capture_of_the_wire_holds_every_packet() {
     assert_eq!(wire, sound.pcm);
     let set_configuration = [0, 9, 1, 0, 0, 0, 0, 0];
     assert!(records.iter().any(|record| record.setup == Some(set_configuration)));
+}
+
+/// What a look sees of the player's ring, and of the board's clock.
+fn looked(look_at_ms: Option<u32>) -> (u64, Vec<String>) {
+    let sound = piece(48_000, 96_000);
+    let finished = run(Setup {
+        description: image(),
+        sound: &sound,
+        device: "sync",
+        path: Way::Offload,
+        seed: 1,
+        fault: None,
+        pcap: None,
+        trace: None,
+        progress: None,
+        look_at_ms,
+    });
+    assert!(finished.report.is_right(), "{:?}", finished.report);
+    let look = finished.look;
+    assert_eq!(look.tasks.len(), image().app().tasks.len());
+    assert!(look.counters.iter().any(|of| of.task == "usb_core" && of.name.contains("HOLDS")));
+    let rings = look.rings.iter().filter(|ring| ring.task == "player");
+    let events = rings.flat_map(|ring| &ring.entries);
+    let names = events.map(|(_, entry)| entry.payload.split(' ').next().unwrap_or("").to_owned());
+    (look.now, names.collect())
+}
+
+/// Looking in mid-stream changes nothing of the run, and sees what was until
+/// then.
+#[test]
+fn a_simulation_is_looked_into_while_it_runs_and_when_it_is_over() {
+    assert_eq!(looked(Some(1200)), (1200, vec!["Taken".into(), "Routed".into()]));
+    let (now, events) = looked(None);
+    assert!(now > 2000, "{now}");
+    assert_eq!(events, ["Taken", "Routed", "Finished"]);
 }
 
 fn faulty(fault: Fault) -> Report {

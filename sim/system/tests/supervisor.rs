@@ -29,6 +29,7 @@ fn supervisor() -> Task {
             neighbours: &[0, 1 << MORTAL, 1 << SERVER],
             fault: abi::FAULT_NOTIFICATION,
             backoff: Backoff { first: FIRST, longest: 5000, quiet: 1000 },
+            keep: |_| {},
         })
     })
     .notifies(SERVER, PEER_CHANGED)
@@ -119,6 +120,7 @@ fn the_record_says_what_killed_a_task() {
             neighbours: &[0, 1 << MORTAL, 1 << SERVER, 0],
             fault: abi::FAULT_NOTIFICATION,
             backoff: Backoff { first: FIRST, longest: 5000, quiet: 1000 },
+            keep: |_| {},
         })
     });
     run(vec![supervisor, watcher, mortal(5, Diary::default()), asker], 9);

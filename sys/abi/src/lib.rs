@@ -288,6 +288,22 @@ pub enum Kipcnum {
     FindFaultedTask = 9,
     /// Copy the panic message of task `u32`.
     ReadPanicMessage = 10,
+    /// Copy what a debugger needs to know of task `u32`, as far as it fits: see
+    /// [`RemainsHead`]. Not one of Hubris'.
+    ReadRemains = 0x100,
+}
+
+/// What [`Kipcnum::ReadRemains`] begins with, little-endian; the kernel's record
+/// of the task follows, then its stack from the stack pointer up.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RemainsHead {
+    /// Its index and generation.
+    pub task: u32,
+    /// Bytes that follow; none of what was never kept.
+    pub bytes: u32,
+    /// When, in milliseconds since start: the lower half, the upper.
+    pub time: [u32; 2],
 }
 
 impl TryFrom<u16> for Kipcnum {
@@ -303,6 +319,7 @@ impl TryFrom<u16> for Kipcnum {
             8 => Self::SoftwareIrq,
             9 => Self::FindFaultedTask,
             10 => Self::ReadPanicMessage,
+            0x100 => Self::ReadRemains,
             _ => return Err(()),
         })
     }

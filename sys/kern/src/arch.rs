@@ -5,6 +5,9 @@
 //! the core has checked. One implementation is chosen when the kernel is built;
 //! the core is written against the names that stand here.
 
+use abi::TaskId;
+
+use crate::task::{Task, Timestamp};
 use crate::umem::{Readable, Writable};
 
 #[cfg(target_os = "none")]
@@ -40,6 +43,10 @@ pub trait Arch {
     /// Copies into user memory as many bytes as fit, and says how many.
     fn write(from: &[u8], to: Writable) -> usize;
 
+    /// Copies what a debugger needs to know of a task that does not run, and says
+    /// how many bytes: an [`abi::RemainsHead`] and what follows it.
+    fn remains(of: &Task, id: TaskId, now: Timestamp, to: Writable) -> usize;
+
     /// An address as a register holds it.
     fn word(address: Self::Address) -> usize;
 
@@ -73,6 +80,10 @@ pub(crate) fn read(from: Readable, into: &mut [u8]) -> usize {
 
 pub(crate) fn write(from: &[u8], to: Writable) -> usize {
     Selected::write(from, to)
+}
+
+pub(crate) fn remains(of: &Task, id: TaskId, now: Timestamp, to: Writable) -> usize {
+    Selected::remains(of, id, now, to)
 }
 
 pub(crate) fn word(address: Address) -> usize {

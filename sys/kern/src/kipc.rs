@@ -73,6 +73,14 @@ impl Kernel {
                 self.read_panic_message(caller, task);
                 Ok(())
             }
+            Kipcnum::ReadRemains => {
+                let task = self.task_named(request(message)?)?;
+                let of = &self.tasks[task.get()];
+                let into = self.tasks[caller.get()].checked_writable(3);
+                let len = arch::remains(of, of.id(task), platform.now(), into);
+                self.kernel_reply(caller, 0, len);
+                Ok(())
+            }
         }
     }
 

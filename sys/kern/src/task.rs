@@ -166,6 +166,12 @@ impl Task {
         &self.timer
     }
 
+    /// What the build says of it.
+    #[must_use]
+    pub fn descriptor(&self) -> &'static TaskDesc {
+        self.descriptor
+    }
+
     /// Its saved registers.
     #[must_use]
     pub fn save(&self) -> &SavedState {

@@ -56,6 +56,13 @@ impl Readable {
 }
 
 impl Writable {
+    /// The same without its first `offset` bytes.
+    #[cfg(target_os = "none")]
+    pub(crate) fn behind(self, offset: usize) -> Self {
+        let offset = offset.min(self.len);
+        Self { base: self.base + offset as Address, len: self.len - offset }
+    }
+
     /// First byte.
     #[must_use]
     pub fn base(self) -> Address {

@@ -5,7 +5,8 @@
 //!
 //! They are written in assembly because the compiler would make calls of
 //! themselves out of their loops. Words are moved as words where both ends are
-//! aligned, and never otherwise: the memory may be the kind that refuses it.
+//! aligned, and never otherwise: the memory may be the kind that refuses it. The
+//! `.cfi` lines are no code: with them a debugger finds the caller of one.
 
 #![no_std]
 #![cfg(target_arch = "arm")]
@@ -18,6 +19,7 @@ use core::arch::naked_asm;
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     naked_asm!(
+        ".cfi_startproc",
         "mov r12, r0",
         "orr r3, r0, r1",
         "lsls r3, r3, #30",
@@ -26,12 +28,18 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8
         "subs r2, r2, #16",
         "blo 5f",
         "push {{r4-r6}}",
+        ".cfi_remember_state",
+        ".cfi_adjust_cfa_offset 12",
+        ".cfi_rel_offset r4, 0",
+        ".cfi_rel_offset r5, 4",
+        ".cfi_rel_offset r6, 8",
         "4:",
         "ldmia r1!, {{r3-r6}}",
         "stmia r12!, {{r3-r6}}",
         "subs r2, r2, #16",
         "bhs 4b",
         "pop {{r4-r6}}",
+        ".cfi_restore_state",
         "5:",
         "adds r2, r2, #16",
         "b 2f",
@@ -49,6 +57,7 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8
         "strbhs r3, [r12], #1",
         "bhs 3b",
         "bx lr",
+        ".cfi_endproc",
     )
 }
 
@@ -58,6 +67,7 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     naked_asm!(
+        ".cfi_startproc",
         // Forwards, unless `to` lies in the source.
         "subs r3, r0, r1",
         "cmp r3, r2",
@@ -81,6 +91,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u
         "strbhs r3, [r0, r2]",
         "bhs 3b",
         "bx lr",
+        ".cfi_endproc",
         memcpy = sym memcpy,
     )
 }
@@ -91,6 +102,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
     naked_asm!(
+        ".cfi_startproc",
         "mov r12, r0",
         "uxtb r1, r1",
         "lsls r3, r0, #30",
@@ -118,6 +130,7 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
         "strbhs r1, [r12], #1",
         "bhs 3b",
         "bx lr",
+        ".cfi_endproc",
     )
 }
 
@@ -127,6 +140,7 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) -> i32 {
     naked_asm!(
+        ".cfi_startproc",
         "mov r12, r0",
         "1:",
         "subs r2, r2, #1",
@@ -138,6 +152,7 @@ unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) -> i32
         "subs r0, r0, r3",
         "beq 1b",
         "bx lr",
+        ".cfi_endproc",
     )
 }
 
@@ -146,7 +161,12 @@ unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) -> i32
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, len: usize) -> i32 {
-    naked_asm!("b {memcmp}", memcmp = sym memcmp)
+    naked_asm!(
+        ".cfi_startproc",
+        "b {memcmp}",
+        ".cfi_endproc",
+        memcmp = sym memcmp,
+    )
 }
 
 /// The run-time ABI's names for the same; 4 and 8 promise an alignment.
@@ -157,7 +177,12 @@ macro_rules! same {
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name() {
-            naked_asm!("b {function}", function = sym $function)
+            naked_asm!(
+                ".cfi_startproc",
+                "b {function}",
+                ".cfi_endproc",
+                function = sym $function,
+            )
         }
     )* };
 }
@@ -180,7 +205,14 @@ same! {
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __aeabi_memclr(to: *mut u8, len: usize) {
-    naked_asm!("mov r2, r1", "movs r1, #0", "b {memset}", memset = sym memset)
+    naked_asm!(
+        ".cfi_startproc",
+        "mov r2, r1",
+        "movs r1, #0",
+        "b {memset}",
+        ".cfi_endproc",
+        memset = sym memset,
+    )
 }
 
 /// # Safety
@@ -188,7 +220,15 @@ unsafe extern "C" fn __aeabi_memclr(to: *mut u8, len: usize) {
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __aeabi_memset(to: *mut u8, len: usize, byte: i32) {
-    naked_asm!("mov r3, r1", "mov r1, r2", "mov r2, r3", "b {memset}", memset = sym memset)
+    naked_asm!(
+        ".cfi_startproc",
+        "mov r3, r1",
+        "mov r1, r2",
+        "mov r2, r3",
+        "b {memset}",
+        ".cfi_endproc",
+        memset = sym memset,
+    )
 }
 
 /// Quotient (r0, r1) and remainder (r2, r3) of two 64-bit numbers, bit by bit.
@@ -199,7 +239,14 @@ unsafe extern "C" fn __aeabi_memset(to: *mut u8, len: usize, byte: i32) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __aeabi_uldivmod() {
     naked_asm!(
+        ".cfi_startproc",
         "push {{r4-r7, lr}}",
+        ".cfi_adjust_cfa_offset 20",
+        ".cfi_rel_offset r4, 0",
+        ".cfi_rel_offset r5, 4",
+        ".cfi_rel_offset r6, 8",
+        ".cfi_rel_offset r7, 12",
+        ".cfi_rel_offset lr, 16",
         "movs r4, #0",
         "movs r5, #0",
         "movs r6, #64",
@@ -224,5 +271,6 @@ unsafe extern "C" fn __aeabi_uldivmod() {
         "mov r2, r4",
         "mov r3, r5",
         "pop {{r4-r7, pc}}",
+        ".cfi_endproc",
     )
 }

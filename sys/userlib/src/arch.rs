@@ -11,7 +11,7 @@ pub(crate) use arm::{notify_mask, short_syscall, syscall, task_slot};
 pub(crate) use host::{notify_mask, short_syscall, syscall, task_slot};
 
 #[cfg(target_os = "none")]
-pub use arm::{Tables, abort};
+pub use arm::{Remains, Tables, abort};
 
 /// The registers of a system call, r4 to r11; r11 carries the number on entry.
 pub(crate) type Registers = [usize; 8];

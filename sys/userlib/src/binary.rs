@@ -13,6 +13,10 @@ macro_rules! task {
         pub static SOTTO_TASK: $crate::Tables =
             $crate::Tables { slots: image::SLOTS, notifies: image::NOTIFIES };
 
+        // Part of its caller, as is all that leads to a task's loop: Humility takes a
+        // return address to be in the caller, and behind a call that never returns
+        // there is another function.
+        #[inline(always)]
         #[unsafe(no_mangle)]
         fn sotto_main() -> ! {
             $main

@@ -85,6 +85,12 @@ pub fn read_panic_message(
     }
 }
 
+/// Copies what a debugger needs to know of task `task`, as far as it fits: an
+/// [`abi::RemainsHead`] and what follows it. A host has nothing of the kind.
+pub fn read_remains(task: usize, into: &mut [u8]) {
+    tell(Kipcnum::ReadRemains, &(task as u32), into);
+}
+
 fn tell<T: Packed>(operation: Kipcnum, request: &T, answer: &mut [u8]) -> (u32, usize) {
     let mut bytes = [0; REQUEST_MAX];
     let len = packed::pack(request, &mut bytes);

@@ -29,7 +29,7 @@ pub use abi::{
     TIMER_MASK, TaskId, TaskState, UsageError, dead_response_code, extract_new_generation,
 };
 #[cfg(target_os = "none")]
-pub use arch::{Tables, abort};
+pub use arch::{Remains, Tables, abort};
 pub use call::{
     ClosedRecvError, RecvMessage, TimerState, set_timer_relative, sys_borrow_info, sys_borrow_read,
     sys_borrow_write, sys_get_timer, sys_irq_control, sys_irq_control_clear_pending,

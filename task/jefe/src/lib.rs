@@ -28,9 +28,12 @@ pub struct Config {
     pub fault: u32,
     /// How long a task that keeps dying is held back.
     pub backoff: Backoff,
+    /// Keeps what is left of a task for a debugger, before it is restarted.
+    pub keep: fn(task: usize),
 }
 
 /// Runs the supervisor.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

@@ -55,6 +55,7 @@ struct Supervisor<'c> {
 }
 
 /// Supervises for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     assert!(config.neighbours.len() <= MAX_TASKS, "more tasks than an image has");
     let mut supervisor = Supervisor { config, wards: [NEW_WARD; MAX_TASKS] };
@@ -80,6 +81,7 @@ impl Supervisor<'_> {
         let TaskState::Faulted { fault, .. } = kipc::read_task_status(task) else {
             return;
         };
+        (self.config.keep)(task);
         let now = sys_get_timer().now;
         let ward = &mut self.wards[task];
         ward.record.deaths = ward.record.deaths.saturating_add(1);

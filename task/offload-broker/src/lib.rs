@@ -54,6 +54,7 @@ pub struct Config {
 }
 
 /// Runs the broker.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

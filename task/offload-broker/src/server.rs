@@ -132,6 +132,7 @@ struct Executor<'c> {
 }
 
 /// Serves for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     let settings =
         Settings { dialect: config.dialect, sid: config.sid, buffer_pages: config.media.pages() };

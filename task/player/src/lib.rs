@@ -108,6 +108,7 @@ pub const ROUTE_ENDED: u32 = 0x1_0000;
 pub const INTERRUPTED: u32 = 0x2_0000;
 
 /// Runs the player.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     let mut player = Player {
         config,

@@ -65,6 +65,7 @@ pub struct Config {
 }
 
 /// Runs the audio class.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

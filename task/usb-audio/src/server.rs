@@ -132,6 +132,7 @@ struct AudioServer<'c> {
 }
 
 /// Serves for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     let mut server = AudioServer {
         config,

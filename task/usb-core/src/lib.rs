@@ -68,6 +68,7 @@ pub struct Config {
 }
 
 /// Runs the USB core.
+#[inline(always)]
 pub fn main(config: &Config) -> ! {
     server::run(config)
 }

@@ -39,6 +39,7 @@ struct Server<'c> {
 }
 
 /// Serves for ever.
+#[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
     // Every client shares an edge with this task, the driver and the
     // supervisor do as well.

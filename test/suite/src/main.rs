@@ -18,7 +18,16 @@ userlib::task!(suite::assistant::run());
 #[cfg(feature = "subject")]
 userlib::task!(suite::subject::run(&suite::subject::Subject { foreign: image::FOREIGN }));
 
-#[cfg(not(any(feature = "runner", feature = "assistant", feature = "subject")))]
+// Not one of the suite: images that show what is left of a panic have it.
+#[cfg(feature = "panicker")]
+userlib::task!(panic!("the panicker gives up at {} ms", userlib::sys_get_timer().now));
+
+#[cfg(not(any(
+    feature = "runner",
+    feature = "assistant",
+    feature = "subject",
+    feature = "panicker"
+)))]
 userlib::task!(loop {
     userlib::sys_recv_notification(0);
 });

@@ -38,8 +38,8 @@ type Story = (&'static str, fn(&Given) -> Result<Vec<String>, Stop>);
 
 const STORIES: [Story; 9] = [
     ("counted", |given| plain(given, Wish::default())),
-    ("real time", |given| plain(given, Wish { realtime: true, freeze_ms: None })),
-    ("frozen", |given| plain(given, Wish { realtime: false, freeze_ms: Some(2000) })),
+    ("real time", |given| plain(given, Wish { realtime: true, ..Wish::default() })),
+    ("frozen", |given| plain(given, Wish { freeze_ms: Some(2000), ..Wish::default() })),
     ("replugged", replugged::story),
     ("vectors", vectors::story),
     ("guarded", guarded::at_once),

@@ -87,7 +87,7 @@ pub(crate) struct Evidence<'a> {
 
 /// Judges a run.
 pub(crate) fn judge(evidence: &Evidence<'_>) -> Result<BoardReport, Bad> {
-    let Evidence { image, sound, seen, wish: Wish { realtime, freeze_ms }, .. } = *evidence;
+    let Evidence { image, sound, seen, wish: Wish { realtime, freeze_ms, .. }, .. } = *evidence;
     let records = capture::read(evidence.capture)
         .map_err(|error| Bad(format!("what QEMU captured cannot be read: {error}")))?;
     // QEMU writes no header while there is nothing to play.

@@ -92,6 +92,7 @@ fn one(description: &'static Description, plan: &Plan, sim: &Sim, seed: u64) -> 
         pcap: None,
         trace: None,
         progress: None,
+        look_at_ms: None,
     })
     .report
 }

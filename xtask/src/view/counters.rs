@@ -1,7 +1,7 @@
 //! `cargo xtask counters`
 
 use super::{Failure, Target, is_wanted};
-use ::view::{Counts, CountsTable, Error, System};
+use ::view::{Counts, CountsTable, Error};
 use anstream::print;
 use anstream::println;
 use serde_json::{Map, Value, json};
@@ -22,11 +22,13 @@ pub(crate) struct Counters {
 impl Counters {
     /// Runs the command.
     pub(crate) fn run(&self) -> ExitCode {
-        self.target.look(|system| self.show(system))
+        self.target.look_either(
+            |simulated| self.show(simulated.counters()?),
+            |system| self.show(system.counters()?),
+        )
     }
 
-    fn show(&self, system: &System<'_>) -> Result<(), Failure> {
-        let mut counters = system.counters()?;
+    fn show(&self, mut counters: Vec<Counts>) -> Result<(), Failure> {
         let known: Vec<String> = counters.iter().map(|counts| counts.name.clone()).collect();
         counters.retain(|counts| is_wanted(self.name.as_deref(), [&counts.name, &counts.task]));
         if let (true, Some(wanted)) = (counters.is_empty(), &self.name) {

@@ -1,7 +1,7 @@
 //! `cargo xtask ringbuf`
 
 use super::{Failure, Target, is_wanted};
-use ::view::{Error, System};
+use ::view::{Error, Ring};
 use anstream::println;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -21,11 +21,13 @@ pub(crate) struct Ringbuf {
 impl Ringbuf {
     /// Runs the command.
     pub(crate) fn run(&self) -> ExitCode {
-        self.target.look(|system| self.show(system))
+        self.target.look_either(
+            |simulated| self.show(simulated.rings()?),
+            |system| self.show(system.rings()?),
+        )
     }
 
-    fn show(&self, system: &System<'_>) -> Result<(), Failure> {
-        let mut rings = system.rings()?;
+    fn show(&self, mut rings: Vec<Ring>) -> Result<(), Failure> {
         let known: Vec<String> = rings.iter().map(|ring| ring.name.clone()).collect();
         rings.retain(|ring| is_wanted(self.name.as_deref(), [&ring.name, &ring.task]));
         if let (true, Some(wanted)) = (rings.is_empty(), &self.name) {
@@ -39,7 +41,7 @@ impl Ringbuf {
             }
         }
         if self.target.json {
-            let rings: Vec<Value> = rings.iter().map(::view::Ring::json).collect();
+            let rings: Vec<Value> = rings.iter().map(Ring::json).collect();
             println!("{}", serde_json::json!({ "ringbufs": rings }));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `cargo xtask tasks`
 
 use super::{Failure, Target};
-use ::view::{Lines, ShowStack, System};
+use ::view::{Lines, ShowStack, System, Tasks as Table};
 use anstream::println;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -33,11 +33,17 @@ const RECORD: usize = 16;
 impl Tasks {
     /// Runs the command.
     pub(crate) fn run(&self) -> ExitCode {
-        self.target.look(|system| self.show(system))
+        self.target.look_either(
+            |simulated| self.show(simulated.tasks()?, None),
+            |system| self.show(system.tasks()?, Some(system)),
+        )
     }
 
-    fn show(&self, system: &System<'_>) -> Result<(), Failure> {
-        let mut tasks = system.tasks()?;
+    /// Of a simulation there is no more than the table.
+    fn show(&self, mut tasks: Table, system: Option<&System<'_>>) -> Result<(), Failure> {
+        if system.is_none() && (self.stack || self.registers || self.verbose) {
+            return Err(Failure::bad("a simulation has no stacks, registers or records"));
+        }
         if let Some(wanted) = &self.task {
             tasks.tasks.retain(|task| task.name == *wanted);
             if tasks.tasks.is_empty() {
@@ -49,6 +55,7 @@ impl Tasks {
         let mut object = tasks.json();
         for (n, task) in tasks.tasks.iter().enumerate() {
             println!("{}", tasks.row(task));
+            let Some(system) = system else { continue };
             let entry = &mut object["tasks"][n];
             if self.stack {
                 entry["stack"] = self.show_stack(system, task.index);

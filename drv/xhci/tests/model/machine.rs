@@ -95,6 +95,7 @@ fn jefe_task() -> Task {
             neighbours,
             fault: 1,
             backoff: jefe::Backoff { first: 10, longest: 1000, quiet: 1000 },
+            keep: |_| {},
         })
     });
     for (index, bit) in [(1, 1 << 2), (XHCI, 1 << 3), (CORE, PEER_CHANGED), (BROKER, PEER_CHANGED)]

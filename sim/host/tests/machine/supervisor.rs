@@ -103,6 +103,10 @@ fn every_request_is_answered() {
         assert_eq!(kipc::read_task_status(1), TaskState::Healthy(waits));
         kipc::fault_task(1);
         assert_eq!(kipc::find_faulted_task(0).unwrap().get(), 1);
+        // A simulated task leaves nothing behind that is not seen where it is.
+        let mut remains = [0xA5; 64];
+        kipc::read_remains(1, &mut remains);
+        assert_eq!(remains, [0xA5; 64]);
         let fault = FaultInfo::Injected(TaskId::new(0, Generation(0)));
         let faulted = TaskState::Faulted { fault, original_state: waits };
         assert_eq!(kipc::read_task_status(1), faulted);

@@ -27,6 +27,7 @@ mod image;
 mod machine;
 mod mmu;
 mod platform;
+mod remains;
 mod semihosting;
 mod sleeps;
 mod timer;
@@ -38,7 +39,9 @@ pub use image::{Image, InterruptRow, NO_INTERRUPT, Options, Span, TaskTable};
 pub use mmu::TranslationTables;
 
 use super::Arch;
+use crate::task::{Task, Timestamp};
 use crate::umem::{Readable, Writable};
+use abi::TaskId;
 
 /// The ARMv7-A architecture.
 #[derive(Debug)]
@@ -71,6 +74,10 @@ impl Arch for Armv7a {
         // SAFETY: as in `copy`; `from` is the kernel's own.
         unsafe { copy::copy(mmu::in_window(to.base()), from.as_ptr() as usize, len) };
         len
+    }
+
+    fn remains(of: &Task, id: TaskId, now: Timestamp, to: Writable) -> usize {
+        remains::copy_out(of, id, now, to)
     }
 
     #[inline]

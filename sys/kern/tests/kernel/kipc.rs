@@ -127,7 +127,7 @@ fn a_panic_message_that_is_not_the_tasks_is_not_read() {
 
 #[test]
 fn a_request_without_sense_ends_the_supervisor() {
-    let cases: [(u16, &[u8], UsageError); 10] = [
+    let cases: [(u16, &[u8], UsageError); 12] = [
         (0, &[], UsageError::BadKernelMessage),
         (6, &[], UsageError::BadKernelMessage),
         (1, &[], UsageError::BadKernelMessage),
@@ -136,6 +136,8 @@ fn a_request_without_sense_ends_the_supervisor() {
         (1, &[0; 64], UsageError::BadKernelMessage),
         (2, &[1, 0, 0, 0, 2], UsageError::BadKernelMessage),
         (1, &[5, 0, 0, 0], UsageError::TaskOutOfRange),
+        (0x100, &[5, 0, 0, 0], UsageError::TaskOutOfRange),
+        (0x100, &[], UsageError::BadKernelMessage),
         (2, &[0, 0, 0, 0, 1], UsageError::IllegalTask),
         (3, &[0, 0, 0, 0], UsageError::IllegalTask),
     ];

@@ -5,6 +5,7 @@
 //! waiting task's caller.
 
 use core::arch::naked_asm;
+use core::cell::UnsafeCell;
 
 use runtime as _;
 
@@ -71,6 +72,38 @@ pub(crate) fn task_slot(name: &str) -> Option<u16> {
 
 pub(crate) fn notify_mask(target: u16) -> u32 {
     SOTTO_TASK.notifies.iter().filter(|row| row.0 == target).fold(0, |all, row| all | row.1)
+}
+
+/// Where a supervisor keeps what is left of the task that died last: a static of
+/// `N` bytes that a debugger finds by its name, and nobody else reads.
+pub struct Remains<const N: usize>(UnsafeCell<[u8; N]>);
+
+// SAFETY: a task is one thread of execution, and statics belong to one task. A
+// second thread in a task would break this.
+unsafe impl<const N: usize> Sync for Remains<N> {}
+
+impl<const N: usize> core::fmt::Debug for Remains<N> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Remains")
+    }
+}
+
+impl<const N: usize> Remains<N> {
+    /// Those of nobody.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "it is for statics")]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new([0; N]))
+    }
+
+    /// Keeps those of task `task`.
+    pub fn keep(&self, task: usize) {
+        if N > 0 {
+            // SAFETY: no other reference to the bytes lives: the only one is made
+            // here, and the kernel, which fills them, calls nothing of this task.
+            crate::kipc::read_remains(task, unsafe { &mut *self.0.get() });
+        }
+    }
 }
 
 unsafe extern "Rust" {

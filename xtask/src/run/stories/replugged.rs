@@ -30,7 +30,7 @@ pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     board.order(&order(sound, second))?;
     board.play(second)?;
     let seen = board.finish(second)?;
-    let wish = Wish { realtime: true, freeze_ms: None };
+    let wish = Wish { realtime: true, ..Wish::default() };
     wrong.extend(wrong_at_last(built, &stage, 1, sound, wish, &seen)?);
     Ok(wrong)
 }

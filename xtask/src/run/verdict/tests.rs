@@ -118,7 +118,7 @@ impl Board {
         let evidence = Evidence {
             image: Facts { app: app(), usage: &[], bytes: 200_000 },
             sound: &sound(),
-            wish: Wish { realtime: self.realtime, freeze_ms: self.freeze_ms },
+            wish: Wish { realtime: self.realtime, freeze_ms: self.freeze_ms, ..Wish::default() },
             seen: &self.seen,
             capture: &self.capture,
             wav: &self.wav,

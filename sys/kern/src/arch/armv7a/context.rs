@@ -68,6 +68,10 @@ impl SavedState {
         self.pc = self.pc.wrapping_sub(if thumb { after - less_in_thumb } else { after });
     }
 
+    pub(super) fn stack_pointer(&self) -> u32 {
+        self.sp
+    }
+
     pub(super) fn pc(&self) -> u32 {
         self.pc
     }

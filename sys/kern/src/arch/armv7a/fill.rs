@@ -13,7 +13,15 @@ use core::arch::naked_asm;
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn fill(at: usize, len: usize, word: u32) {
     naked_asm!(
+        ".cfi_startproc",
         "push {{r4-r9}}",
+        ".cfi_adjust_cfa_offset 24",
+        ".cfi_rel_offset r4, 0",
+        ".cfi_rel_offset r5, 4",
+        ".cfi_rel_offset r6, 8",
+        ".cfi_rel_offset r7, 12",
+        ".cfi_rel_offset r8, 16",
+        ".cfi_rel_offset r9, 20",
         "mov r3, r2",
         "mov r4, r2",
         "mov r5, r2",
@@ -36,5 +44,6 @@ pub(super) unsafe extern "C" fn fill(at: usize, len: usize, word: u32) {
         "bhs 3b",
         "pop {{r4-r9}}",
         "bx lr",
+        ".cfi_endproc",
     )
 }
