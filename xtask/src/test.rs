@@ -3,6 +3,7 @@
 //! What CI runs. Each step runs even when one before it failed, so that one
 //! run tells all; the closing lines say what failed.
 
+mod calls;
 mod reproducible;
 mod tables;
 
@@ -31,7 +32,7 @@ pub(crate) struct Test {
 }
 
 /// The steps in their order.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     IMAGE,
     INTERFACES,
     "formatting",
@@ -41,6 +42,7 @@ const NAMES: [&str; 10] = [
     BOARD,
     CORE_1,
     TABLES,
+    CALLS,
     PLAYING,
 ];
 const IMAGE: &str = "image";
@@ -49,6 +51,7 @@ const REPRODUCIBLE: &str = "reproducible";
 const BOARD: &str = "board";
 const CORE_1: &str = "core-1";
 const TABLES: &str = "tables";
+const CALLS: &str = "calls";
 const PLAYING: &str = "playing";
 
 /// One thing to run.
@@ -144,6 +147,9 @@ impl Test {
         }
         if self.wants(TABLES) {
             outcomes.push(timed(TABLES, || tables::compare(&board::build(&app)?)));
+        }
+        if self.wants(CALLS) {
+            outcomes.push(timed(CALLS, calls::run));
         }
         if self.wants(PLAYING) {
             outcomes.push(playing());

@@ -9,6 +9,7 @@ use crate::core::{Core, Denied};
 use crate::mail::{self, QMI_PORT};
 use crate::session::{Pipe, Unusable};
 use crate::stream::{Counters, Stream, records};
+use crate::{Trace, trace};
 use dsp_abi::port::{self, Ending, Kind};
 use qmi::qrtr::Address;
 use qmi::{Status, StreamRequest, StreamResponse, Token, Txn};
@@ -74,6 +75,10 @@ impl Job {
     /// Whether this is the job that `from` calls `cookie`.
     pub(crate) fn is(&self, from: Address, cookie: u32) -> bool {
         self.from == from && self.start.cookie == cookie
+    }
+
+    fn token(&self) -> Token {
+        Token(self.start.token)
     }
 
     pub(crate) const fn is_over(&self) -> bool {
@@ -172,13 +177,16 @@ impl Job {
                 if response.status == Some(Status::SUCCESS) {
                     let controller = response.controller_num.unwrap_or(0);
                     self.device = response.slot_id.map(|slot| (controller, slot));
+                    trace(Trace::Granted(self.token()));
                     self.phase = Phase::Granted(*response);
                 } else {
+                    trace(Trace::RequestRefused(self.token(), response.status));
                     self.phase = Phase::Reporting(Ending::Refused);
                 }
             }
             // However the broker answers a disable, the stream is no longer ours.
             Phase::Disabling { sent: Some(sent), ending } if sent.txn == txn => {
+                trace(Trace::Released(self.token()));
                 self.phase = Phase::Reporting(ending);
             }
             _ => {}
@@ -219,9 +227,13 @@ impl Job {
                 let Some(sent) = self.request(core, now, broker, true, &mut txn) else {
                     return false;
                 };
+                trace(Trace::Requested(self.token()));
                 self.phase = Phase::Requesting(Some(sent));
             }
-            Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
+            Phase::Requesting(Some(sent)) if now >= sent.deadline => {
+                trace(Trace::RequestTimeout(self.token()));
+                self.stop(Ending::Refused);
+            }
             Phase::Granted(response) => match Stream::new(core, &self.start, &response) {
                 Ok(stream) => {
                     let frames = 2 * stream.session().period_ns();
@@ -231,10 +243,16 @@ impl Job {
                     self.tell_started = true;
                     self.phase = Phase::Settling { until: now + frames.max(SETTLE_NS) };
                 }
-                Err(Unusable::TooLong) => self.stop(Ending::BadStart),
-                Err(_) => self.stop(Ending::Refused),
+                Err(unusable) => {
+                    trace(Trace::AnswerRefused(self.token(), unusable));
+                    self.stop(match unusable {
+                        Unusable::TooLong => Ending::BadStart,
+                        _ => Ending::Refused,
+                    });
+                }
             },
             Phase::Settling { until } if now >= until => {
+                trace(Trace::Streaming(self.token()));
                 self.phase = Phase::Running;
             }
             Phase::Running => return self.run(core),
@@ -252,6 +270,7 @@ impl Job {
                 if report(core, self.from, &message, Kind::Done, ending).is_err() {
                     return false;
                 }
+                trace(Trace::Ended(self.token(), ending));
                 self.phase = Phase::Over;
             }
             _ => return false,

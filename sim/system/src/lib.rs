@@ -6,10 +6,12 @@
 
 pub mod auditor;
 pub mod board;
+pub mod errand;
 pub mod image;
 pub mod monitor;
 pub mod offer;
 pub mod piece;
 pub mod run;
 pub mod scene;
+pub mod traces;
 pub mod words;

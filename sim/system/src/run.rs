@@ -4,6 +4,7 @@ use crate::auditor::{self, Audit};
 use crate::board::Board;
 use crate::image::Description;
 use crate::scene::{Beginning, Deed, Outside, Port, Scene};
+use crate::traces::{Trace, traces};
 use dsp_abi::bell;
 use dsp_abi::media::{Answer, Path as MediaPath, PlayerState};
 use fabric::{IntId, Rng, Time};
@@ -113,6 +114,8 @@ pub struct Finished {
     pub written: std::io::Result<()>,
     /// What the headset played.
     pub heard: Vec<u8>,
+    /// The trace rings at its end.
+    pub traces: Vec<Trace>,
 }
 
 /// How long a stream may take to start, and to be taken down, in virtual time.
@@ -261,6 +264,7 @@ fn conclude(
     let names: Vec<String> =
         setup.description.app().tasks.iter().map(|task| task.name.clone()).collect();
     let virtual_ns = machine.now().0;
+    let traces = traces(&machine);
     let mut board = machine.into_board();
     let (at_first, at_last) = board.streaming();
     // A look that found no further packet was at the stream's end or later.
@@ -348,7 +352,7 @@ fn conclude(
         excused: Excused { wake_ups: setup.may_wake(), pace: false },
     };
     report.take_verdict(&verdict);
-    Finished { report, written, heard: played }
+    Finished { report, written, heard: played, traces }
 }
 
 /// A refusal in the words of the interface that it comes from.
