@@ -60,7 +60,7 @@ fn told(qmp: &mut Qmp, archive: &Path) -> Result<(), String> {
     let words = story.to_string();
     for (who, what) in [
         ("hiffy", "called: server usb_core"),
-        ("usb_core", "attached: port 1"),
+        ("usb_core", "attached: port"),
         ("dsp_link", "link: CameUp"),
         ("dsp-monitor", "program started"),
         ("dsp-program", "service found"),
