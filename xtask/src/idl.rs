@@ -3,6 +3,7 @@
 use crate::style::{BAD, GOOD};
 use crate::{BAD_INPUT, WRONG};
 use anstream::{eprintln, println};
+use idol::Rule;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,29 +15,49 @@ pub(crate) enum Idl {
         /// The files
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Files of another project, Hubris for one: what breaks the rules of this project alone
+        /// is a remark
+        #[arg(long)]
+        foreign: bool,
     },
 }
 
 impl Idl {
     /// Runs the command.
     pub(crate) fn run(&self) -> ExitCode {
-        let Self::Check { files } = self;
-        let mut code = 0;
+        let Self::Check { files, foreign } = self;
+        let (mut code, mut of_project) = (0, false);
         for file in files {
             if let Err(error) = std::fs::read_to_string(file) {
                 eprintln!("{BAD}✗{BAD:#} {} cannot be read: {error}", file.display());
                 code = BAD_INPUT;
                 continue;
             }
-            match idol::check(file) {
-                Ok(interface) => println!("{GOOD}✓{GOOD:#} {}", summary(file, &interface)),
+            let read = if *foreign {
+                idol::check_foreign(file)
+            } else {
+                idol::check(file).map(|interface| (interface, Vec::new()))
+            };
+            match read {
+                Ok((interface, remarks)) => {
+                    println!("{GOOD}✓{GOOD:#} {}", summary(file, &interface));
+                    for remark in remarks {
+                        println!("  not in this project: {remark}");
+                    }
+                }
                 Err(diagnostics) => {
                     for diagnostic in diagnostics {
+                        of_project |= diagnostic.rule == Rule::Project;
                         eprintln!("{BAD}✗{BAD:#} {diagnostic}");
                     }
                     code = code.max(WRONG);
                 }
             }
+        }
+        if of_project && !foreign {
+            eprintln!(
+                "Idol itself does not ask for all of this: `--foreign` for other projects' files."
+            );
         }
         ExitCode::from(code)
     }

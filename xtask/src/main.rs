@@ -5,6 +5,8 @@
 
 mod bench;
 mod board;
+mod bridge;
+mod call;
 mod dist;
 mod dump;
 mod explore;
@@ -72,6 +74,8 @@ enum Command {
     Tasks(view::Tasks),
     /// Show the trace rings of a board, a dump or a simulation
     Ringbuf(view::Ringbuf),
+    /// Tell what happened: all trace rings in the order of time
+    Story(view::Story),
     /// Show the counters of a board, a dump or a simulation
     Counters(view::Counters),
     /// Show a variable of a board or a dump
@@ -86,6 +90,10 @@ enum Command {
     Manifest(view::Manifest),
     /// Take a dump of a board that runs, or that stands
     Dump(dump::Dump),
+    /// Make a call of a server's operation, on a board that runs or in a simulation
+    Call(call::Call),
+    /// Let a debugger on this machine reach a board that runs over UDP
+    Bridge(bridge::Bridge),
     /// Run Humility, Hubris' debugger, with an image's archive and dump
     Humility(humility::Humility),
     /// Show who may send and hint to whom, and why no task can wait for itself
@@ -113,6 +121,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Tasks(tasks) => tasks.run(),
         Command::Ringbuf(ringbuf) => ringbuf.run(),
+        Command::Story(story) => story.run(),
         Command::Counters(counters) => counters.run(),
         Command::Readvar(readvar) => readvar.run(),
         Command::Registers(registers) => registers.run(),
@@ -120,6 +129,8 @@ fn main() -> ExitCode {
         Command::Map(map) => map.run(),
         Command::Manifest(manifest) => manifest.run(),
         Command::Dump(dump) => dump.run(),
+        Command::Call(call) => call.run(),
+        Command::Bridge(bridge) => bridge.run(),
         Command::Humility(humility) => humility.run(),
         Command::Graph(graph) => graph.run(),
         Command::Idl(idl) => idl.run(),

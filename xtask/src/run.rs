@@ -23,6 +23,7 @@ use crate::style::{BAD, DIM, GOOD};
 use crate::{Bad, board, root};
 use anstream::println;
 use drive::{Board, Sequence};
+pub(crate) use evidence::COUNT_NS;
 use judge::report::Table;
 use judge::sound::Sound;
 use stage::{Built, PORT, Stage, Stop};

@@ -13,8 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge::report::{Report, Table};
 use judge::sound::Sound;
 pub(crate) use look::FORMAT;
-pub(crate) use options::{DeviceName, Plan};
-use options::{FaultName, PathName};
+pub(crate) use options::{DeviceName, FaultName, PathName, Plan};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -111,7 +110,7 @@ impl Sim {
         each_its_own([Some(&out), pcap.as_ref(), trace.as_ref(), dump.as_ref()])?;
         let bar = progress_bar(plan.expected_packets());
         let mut progress = |packets: u64| bar.set_position(packets);
-        let Finished { report, written, heard, look } = run(Setup {
+        let Finished { report, written, heard, look, .. } = run(Setup {
             description,
             sound: &plan.sound,
             device: self.device.name(),

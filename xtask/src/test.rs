@@ -3,6 +3,7 @@
 //! What CI runs. Each step runs even when one before it failed, so that one
 //! run tells all; the closing lines say what failed.
 
+mod calls;
 mod contract;
 mod reproducible;
 mod tables;
@@ -32,7 +33,7 @@ pub(crate) struct Test {
 }
 
 /// The steps in their order.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     IMAGE,
     INTERFACES,
     "formatting",
@@ -42,6 +43,7 @@ const NAMES: [&str; 11] = [
     BOARD,
     CORE_1,
     TABLES,
+    CALLS,
     PLAYING,
     CONTRACT,
 ];
@@ -51,6 +53,7 @@ const REPRODUCIBLE: &str = "reproducible";
 const BOARD: &str = "board";
 const CORE_1: &str = "core-1";
 const TABLES: &str = "tables";
+const CALLS: &str = "calls";
 const PLAYING: &str = "playing";
 const CONTRACT: &str = "contract";
 
@@ -147,6 +150,9 @@ impl Test {
         }
         if self.wants(TABLES) {
             outcomes.push(timed(TABLES, || tables::compare(&board::build(&app)?)));
+        }
+        if self.wants(CALLS) {
+            outcomes.push(timed(CALLS, calls::run));
         }
         if self.wants(PLAYING) {
             outcomes.push(playing());

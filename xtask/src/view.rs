@@ -11,6 +11,7 @@ mod readvar;
 mod registers;
 mod ringbuf;
 mod simulated;
+mod story;
 mod tasks;
 
 pub(crate) use counters::Counters;
@@ -19,6 +20,7 @@ pub(crate) use memory::{Map, Stackmargin};
 pub(crate) use readvar::Readvar;
 pub(crate) use registers::Registers;
 pub(crate) use ringbuf::Ringbuf;
+pub(crate) use story::{Story, of_board};
 pub(crate) use tasks::Tasks;
 
 use crate::style::BAD;

@@ -78,7 +78,7 @@ pub(crate) fn check(
     checker.check_sizes(&file, &tasks, memory);
 
     if checker.refusals.is_empty() {
-        return Ok(build(&file, &tasks, chip, memory));
+        return Ok(build(source.text(), &file, &tasks, chip, memory));
     }
     checker.refusals.sort_by_key(|refusal| (refusal.line, refusal.column, refusal.rule));
     Err(Refusals(checker.refusals))
@@ -86,12 +86,14 @@ pub(crate) fn check(
 
 /// The image out of a file that keeps every rule; each name in it resolves.
 fn build(
+    text: &str,
     file: &raw::File,
     tasks: &Tasks<'_>,
     chip: &raw::ChipFile,
     memory: &raw::MemoryFile,
 ) -> App {
     App {
+        text: text.to_owned(),
         name: file.name.get_ref().clone(),
         target: file.target.clone(),
         cpu: file.cpu.clone(),

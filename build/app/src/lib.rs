@@ -12,6 +12,7 @@
 
 mod check;
 mod graph;
+mod inherit;
 mod model;
 mod raw;
 mod refusal;
@@ -33,7 +34,7 @@ impl App {
     /// # Errors
     /// Everything that breaks a rule.
     pub fn load(path: &Path) -> Result<Self, Refusals> {
-        let source = Source::read(path)?;
+        let source = Source::read(path)?.whole()?;
         let file: raw::File = source.parse()?;
         let folder = path.parent().unwrap_or(Path::new("")).join(file.chip.get_ref());
         let span = file.chip.span();

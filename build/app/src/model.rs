@@ -208,6 +208,8 @@ impl Task {
 /// The image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
+    /// What was read: app.toml, whole with what it inherits.
+    pub text: String,
     /// Its name.
     pub name: String,
     /// The compiler's target.

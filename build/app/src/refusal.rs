@@ -182,6 +182,24 @@ impl Source {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same file with another text.
+    pub(crate) fn with_text(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
+    /// The first place where `word` stands.
+    pub(crate) fn first(&self, word: &str) -> Span {
+        self.text.find(word).map_or(0..0, |start| start..start + word.len())
+    }
+
     /// Reads a file that this one names at `span`.
     pub(crate) fn beside(&self, path: &Path, span: Span) -> Result<Self, Refusals> {
         Self::read(path).map_err(|refusals| {

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Path, Type, parse_str};
 
-use crate::diagnostic::{Diagnostic, Failure};
+use crate::diagnostic::{Diagnostic, Failure, Rule};
 use crate::model::{Encoding, ErrorType, Interface, Lease, Operation, Recv, Reply, Typed};
 
 /// The type that the file wrote as `text`, which was checked to parse.
@@ -30,6 +30,7 @@ pub(crate) fn check_generatable(
         .iter()
         .filter(|op| op.encoding == Encoding::Ssmarshal)
         .map(|op| Diagnostic {
+            rule: Rule::Project,
             file: file.into(),
             line: op.name.at.line,
             column: op.name.at.column,

@@ -17,9 +17,20 @@ impl Position {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
+/// Whose rule a file breaks.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Idol's: nobody's compiler reads the file.
+    Notation,
+    /// This project's, which Idol itself does not have.
+    Project,
+}
+
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// Whose rule it breaks.
+    pub rule: Rule,
     /// The file as it was named by whoever asked.
     pub file: PathBuf,
     /// Line, from 1.
@@ -60,6 +71,7 @@ impl std::error::Error for Failure {}
 /// A diagnostic before it knows its file.
 #[derive(Clone, Debug)]
 pub(crate) struct Complaint {
+    pub(crate) rule: Rule,
     pub(crate) at: Position,
     pub(crate) message: String,
     pub(crate) expected: String,
@@ -71,6 +83,7 @@ impl Complaint {
         message: impl Into<String>,
         expected: impl Into<String>,
     ) -> Self {
-        Self { at, message: message.into(), expected: expected.into() }
+        let (message, expected) = (message.into(), expected.into());
+        Self { rule: Rule::Notation, at, message, expected }
     }
 }

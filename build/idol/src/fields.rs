@@ -1,6 +1,6 @@
 //! Typed access to the records and maps of a tree, with its complaints.
 
-use crate::diagnostic::{Complaint, Position};
+use crate::diagnostic::{Complaint, Position, Rule};
 use crate::notation::{Entry, Kind, Node};
 
 /// What is wrong so far. Readers note a complaint and go on, so that a file's
@@ -16,6 +16,12 @@ impl Complaints {
         expected: impl Into<String>,
     ) {
         self.0.push(Complaint::new(at, message, expected));
+    }
+
+    /// Notes that this project does without what the notation allows.
+    pub(crate) fn add_of_project(&mut self, at: Position, message: String, expected: &str) {
+        let complaint = Complaint::new(at, message, expected);
+        self.0.push(Complaint { rule: Rule::Project, ..complaint });
     }
 
     /// Notes that `node` is not what stands in `expected`.

@@ -25,8 +25,8 @@ mod types;
 pub mod client;
 pub mod server;
 
-pub use check::{check, check_text, idolatry};
-pub use diagnostic::{Diagnostic, Failure, Position};
+pub use check::{check, check_foreign, check_text, idolatry};
+pub use diagnostic::{Diagnostic, Failure, Position, Rule};
 pub use model::{
     Argument, Encoding, ErrorType, Interface, Lease, Name, Operation, Recv, Reply, Typed,
 };

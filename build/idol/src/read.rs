@@ -53,9 +53,14 @@ impl Reader {
         node: &Node,
     ) -> Option<Operation> {
         check_snake(name, at, &mut self.complaints);
-        let keys = ["doc", "args", "leases", "reply", "encoding", "idempotent"];
+        let keys = ["doc", "description", "args", "leases", "reply", "encoding", "idempotent"];
         let fields = Fields::of(node, None, "an operation", &keys, &mut self.complaints)?;
         let doc = fields.get("doc").and_then(|node| self.doc(node));
+        // Another name for the same, which Hubris' interfaces use as well.
+        let description = fields.get("description").and_then(|node| self.doc(node));
+        if let (Some(_), Some(entry)) = (&doc, fields.entry("description")) {
+            self.complaints.add(entry.at, "`doc` and `description` in an operation", "one of them");
+        }
         let args = fields.get("args").map_or_else(Vec::new, |node| self.args(node));
         let leases = fields.get("leases").map_or_else(Vec::new, |node| self.leases(node));
         let encoding =
@@ -67,7 +72,7 @@ impl Reader {
         Some(Operation {
             name: Name { text: name.into(), at },
             number,
-            doc,
+            doc: doc.or(description),
             args,
             leases,
             reply: reply?,

@@ -152,7 +152,11 @@ fn check_idempotent(op: &Operation, complaints: &mut Complaints) {
     let word = op.name.text.split('_').next().unwrap_or_default();
     if CHANGING_VERBS.contains(&word) {
         let message = format!("`{}` is idempotent, but `{word}` changes something", op.name.text);
-        complaints.add(at, message, "no `idempotent`, or a name that tells what is asked");
+        complaints.add_of_project(
+            at,
+            message,
+            "no `idempotent`, or a name that tells what is asked",
+        );
     }
     let args = op.args.iter().map(|arg| (&arg.value.text, "takes"));
     let leases = op.leases.iter().map(|lease| (&lease.text, "lends"));
@@ -162,7 +166,7 @@ fn check_idempotent(op: &Operation, complaints: &mut Complaints) {
         if let Some(ident) = find_ident(text, owned) {
             let message = format!("`{}` is idempotent, but {does} a `{ident}`", op.name.text);
             let expected = "no `idempotent` where handles, tickets or grants travel";
-            complaints.add(at, message, expected);
+            complaints.add_of_project(at, message, expected);
         }
     }
 }
@@ -171,6 +175,6 @@ fn check_reply(op: &Operation, complaints: &mut Complaints) {
     let Reply::Simple(Typed { at, .. }) = op.reply else { return };
     if op.idempotent.is_none() {
         let message = format!("`{}` cannot say that its server died", op.name.text);
-        complaints.add(at, message, "`Result(…)`, or `idempotent: true`");
+        complaints.add_of_project(at, message, "`Result(…)`, or `idempotent: true`");
     }
 }

@@ -37,7 +37,7 @@ impl Parts<'_> {
         let core1 = linked(self.work, self.core1.iter().copied())?;
         let git_rev = git_rev(&folders.workspace);
         let contents = Contents {
-            app: &text(self.description)?,
+            app: &app.text,
             chip: &text(&chip.join("chip.toml"))?,
             memory: &text(&chip.join("memory.toml"))?,
             kernel: &bytes(&self.work.join("kernel"))?,

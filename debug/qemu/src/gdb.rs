@@ -6,12 +6,16 @@
 //! controller must be left alone: QEMU asks which core reads it, there is none,
 //! and QEMU 7.2 crashes.
 
-use crate::Error;
+use crate::machine::listener;
 use crate::qmp::{is_pause, lost};
+use crate::{Error, Qmp};
 use addr::Phys;
+use serde_json::json;
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long QEMU may take to answer on a loaded machine.
@@ -45,6 +49,29 @@ pub struct Gdb {
 }
 
 impl Gdb {
+    /// Has the QEMU whose monitor is `qmp` wait for a debugger at `socket`, and for
+    /// none anywhere else.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn listen(qmp: &mut Qmp, socket: &Path) -> Result<(), Error> {
+        let mut line = OsString::from("gdbserver ");
+        line.push(listener(socket));
+        let line = line
+            .into_string()
+            .map_err(|_| Error::Io("the folder for sockets", ErrorKind::InvalidFilename.into()))?;
+        qmp.execute("human-monitor-command", json!({ "command-line": line })).map(|_| ())
+    }
+
+    /// Attaches to the QEMU that waits at `socket`: from here on the machine stands
+    /// still.
+    ///
+    /// # Errors
+    /// When nobody waits there.
+    pub fn connect(socket: &Path) -> Result<Self, Error> {
+        Self::attach(UnixStream::connect(socket).map_err(lost)?)
+    }
+
     /// Attaches: from here on the machine stands still.
     pub(crate) fn attach(stream: UnixStream) -> Result<Self, Error> {
         let mut gdb = Self { stream, received: Vec::new() };

@@ -161,14 +161,9 @@ impl Running {
     pub fn debug(&mut self) -> Result<Gdb, Error> {
         let socket = self.folder.path().join("gdb");
         if !socket.exists() {
-            let mut line = std::ffi::OsString::from("gdbserver ");
-            line.push(listener(&socket));
-            let line = line.into_string().map_err(|_| {
-                Error::Io("the folder for sockets", ErrorKind::InvalidFilename.into())
-            })?;
-            self.qmp.execute("human-monitor-command", json!({ "command-line": line }))?;
+            Gdb::listen(&mut self.qmp, &socket)?;
         }
-        Gdb::attach(UnixStream::connect(&socket).map_err(lost)?)
+        Gdb::connect(&socket)
     }
 
     /// Reads `len` bytes of a device's registers.

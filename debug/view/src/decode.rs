@@ -155,7 +155,9 @@ fn plain(name: &str) -> &str {
     name.split('<').next().unwrap_or(name)
 }
 
-fn scalar(base: &Base, bytes: &[u8]) -> Value {
+/// The number, or whatever else `base` is, that all of `bytes` are.
+#[must_use]
+pub fn scalar(base: &Base, bytes: &[u8]) -> Value {
     match (base.encoding, bytes.len()) {
         (_, 0) => Value::Struct(value::Struct { name: String::new(), fields: Fields::None }),
         (Encoding::Unsigned, 1..=16) => Value::Unsigned(unsigned(bytes)),

@@ -179,6 +179,12 @@ pub struct Types {
 const ALIASES: usize = 8;
 
 impl Types {
+    /// Types that no program describes.
+    #[must_use]
+    pub fn new(types: impl IntoIterator<Item = (TypeId, Type)>) -> Self {
+        Self { types: types.into_iter().collect(), variables: Vec::new() }
+    }
+
     /// Type `id`, by its first name. `None` when the debug information does not
     /// describe it.
     #[must_use]
@@ -212,6 +218,20 @@ impl Types {
     pub fn named(&self, name: &str) -> Option<TypeId> {
         let is = |of: &&TypeId| self.structure(**of).is_some_and(|of| of.name == name);
         self.types.keys().filter(is).min().copied()
+    }
+
+    /// Every struct, enum and number of that name, without the modules they are in.
+    #[must_use]
+    pub fn every(&self, name: &str) -> Vec<TypeId> {
+        let is = |of: &&TypeId| {
+            matches!(
+                self.get(**of),
+                Some(Type::Base(_) | Type::Struct(_) | Type::Enum(_) | Type::CEnum(_))
+            ) && self.name(**of) == name
+        };
+        let mut every: Vec<_> = self.types.keys().filter(is).copied().collect();
+        every.sort();
+        every
     }
 
     /// The array that a type is, or that structs around nothing else hold.

@@ -35,3 +35,5 @@ pub const PLAYER: u16 = 102;
 pub const NOTICE: u16 = 103;
 /// The monitor acknowledged a gate change to controller 1's driver.
 pub const GATE1_TO_APP: u16 = 104;
+/// A debugger's program lies before `hiffy`.
+pub const HIFFY: u16 = 105;

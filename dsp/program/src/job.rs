@@ -12,6 +12,7 @@ use crate::core::{Core, Denied};
 use crate::mail::{self, QMI_PORT};
 use crate::session::{Pipe, Unusable};
 use crate::stream::{Counters, Stream, records};
+use crate::{Trace, trace};
 use dsp_abi::port::{self, Ending, Kind};
 use qmi::qrtr::Address;
 use qmi::{Status, StreamRequest, StreamResponse, Token, Txn};
@@ -26,6 +27,7 @@ const RESPONSE_NS: u64 = 5_000_000_000;
 const SETTLE_NS: u64 = 2_000_000;
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is no heap to box it on, and few jobs")]
 enum Phase {
     /// The enable request has to go out, or its answer is waited for.
     Requesting(Option<Sent>),
@@ -86,6 +88,10 @@ impl Job {
     /// Whether this is the job that `from` calls `cookie`.
     pub(crate) fn is(&self, from: Address, cookie: u32) -> bool {
         self.from == from && self.start.cookie == cookie
+    }
+
+    fn token(&self) -> Token {
+        Token(self.start.token)
     }
 
     /// Whether its place can be taken.
@@ -195,13 +201,16 @@ impl Job {
                 if response.status == Some(Status::SUCCESS) {
                     let controller = response.controller_num.unwrap_or(0);
                     self.device = response.slot_id.map(|slot| (controller, slot));
+                    trace(Trace::Granted(self.token()));
                     self.phase = Phase::Granted(*response);
                 } else {
+                    trace(Trace::RequestRefused(self.token(), response.status));
                     self.phase = Phase::Reporting(Ending::Refused);
                 }
             }
             // However the broker answers a disable, the stream is no longer ours.
             Phase::Disabling { sent: Some(sent), ending } if sent.txn == txn => {
+                trace(Trace::Released(self.token()));
                 self.phase = Phase::Reporting(ending);
             }
             _ => {}
@@ -242,9 +251,13 @@ impl Job {
                 let Some(sent) = self.request(core, now, broker, true, &mut txn) else {
                     return false;
                 };
+                trace(Trace::Requested(self.token()));
                 self.phase = Phase::Requesting(Some(sent));
             }
-            Phase::Requesting(Some(sent)) if now >= sent.deadline => self.stop(Ending::Refused),
+            Phase::Requesting(Some(sent)) if now >= sent.deadline => {
+                trace(Trace::RequestTimeout(self.token()));
+                self.stop(Ending::Refused);
+            }
             Phase::Requesting(Some(sent)) if sent.lost => {
                 let again = &mut || sent.txn;
                 let Some(repeated) = self.request(core, now, broker, true, again) else {
@@ -261,10 +274,16 @@ impl Job {
                     self.tell_started = true;
                     self.phase = Phase::Settling { until: now + frames.max(SETTLE_NS) };
                 }
-                Err(Unusable::TooLong) => self.stop(Ending::BadStart),
-                Err(_) => self.stop(Ending::Refused),
+                Err(unusable) => {
+                    trace(Trace::AnswerRefused(self.token(), unusable));
+                    self.stop(match unusable {
+                        Unusable::TooLong => Ending::BadStart,
+                        _ => Ending::Refused,
+                    });
+                }
             },
             Phase::Settling { until } if now >= until => {
+                trace(Trace::Streaming(self.token()));
                 self.phase = Phase::Running;
             }
             Phase::Running => return self.run(core),
@@ -282,6 +301,7 @@ impl Job {
                 if report(core, self.from, &message, Kind::Done, ending).is_err() {
                     return false;
                 }
+                trace(Trace::Ended(self.token(), ending));
                 self.phase = Phase::Reported(ending);
             }
             _ => return false,

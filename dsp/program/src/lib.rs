@@ -25,8 +25,49 @@ use dsp_abi::monitor::Call;
 use dsp_abi::port;
 use job::Job;
 use qmi::qrtr::{Address, Control, Frame, FrameKind, Node, Server};
-use qmi::{Event, StreamIndication, StreamResponse, Txn};
+use qmi::{Event, Status, StreamIndication, StreamResponse, Token, Txn};
 use zerocopy::FromBytes;
+
+/// What went on; for whoever looks in with a debugger. A stream goes by its
+/// token. An empty ring is all zeros, as everything of the program's must be
+/// before each of its lives.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Trace {
+    None,
+    /// The broker's service is there.
+    ServiceFound,
+    ServiceLost,
+    /// A start of the port service was taken.
+    Start(Token),
+    /// One that found no place.
+    TurnedAwayBusy(Token),
+    StopAskedFor(Token),
+    /// The broker was asked for the stream.
+    Requested(Token),
+    Granted(Token),
+    RequestRefused(Token, Option<Status>),
+    RequestTimeout(Token),
+    /// The answer names what cannot be used.
+    AnswerRefused(Token, session::Unusable),
+    /// The first packets are with the controller.
+    Streaming(Token),
+    /// The broker says that the device goes.
+    Disconnect {
+        controller: u8,
+        slot: u32,
+    },
+    Released(Token),
+    Ended(Token, port::Ending),
+}
+
+ringbuf::ringbuf!(Trace, 32, Trace::None);
+
+/// Adds to the trace. Not worth its code in each place.
+#[inline(never)]
+fn trace(event: Trace) {
+    ringbuf::ringbuf_entry!(event);
+}
 
 /// Streams at once; one more start is answered `Busy`.
 const JOBS: usize = 4;
@@ -155,6 +196,7 @@ impl Program {
                 if service == qmi::SERVICE && self.broker != Some(at) =>
             {
                 self.lose_broker();
+                trace(Trace::ServiceFound);
                 self.broker = Some(at);
             }
             // Said again where it was: the link began anew, and what was on its
@@ -181,6 +223,9 @@ impl Program {
     /// A lost service makes every address invalid (P6), and nobody is left who
     /// would want to hear of it.
     fn lose_broker(&mut self) {
+        if self.broker.is_some() {
+            trace(Trace::ServiceLost);
+        }
         self.broker = None;
         self.jobs = ::core::array::from_fn(|_| None);
         self.turned_away = None;
@@ -190,6 +235,7 @@ impl Program {
         let running = |job: &&mut Job| job.is(from, message.cookie);
         if message.kind == port::Kind::Stop as u32 {
             if let Some(job) = self.jobs.iter_mut().flatten().find(running) {
+                trace(Trace::StopAskedFor(Token(message.token)));
                 job.stop(port::Ending::Stopped);
             }
         } else if let Some(job) = self.jobs.iter_mut().flatten().find(running) {
@@ -199,8 +245,14 @@ impl Program {
             // There is one place to record to.
             let taken = job.records() && self.jobs.iter().flatten().any(Job::records);
             match self.place() {
-                Some(place) if !taken => *place = Some(job),
-                _ => self.turned_away = Some((from, *message)),
+                Some(place) if !taken => {
+                    trace(Trace::Start(Token(message.token)));
+                    *place = Some(job);
+                }
+                _ => {
+                    trace(Trace::TurnedAwayBusy(Token(message.token)));
+                    self.turned_away = Some((from, *message));
+                }
             }
         } else if message.kind == port::Kind::Ask as u32
             && let Some(place) = self.place()
@@ -226,6 +278,7 @@ impl Program {
     fn indication(&mut self, indication: &StreamIndication) {
         if indication.dev_event == Event::DISCONNECT {
             let controller = indication.controller_num.unwrap_or(0);
+            trace(Trace::Disconnect { controller, slot: indication.slot_id });
             for job in self.jobs.iter_mut().flatten() {
                 job.disconnected(controller, indication.slot_id);
             }

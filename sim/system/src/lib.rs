@@ -6,6 +6,7 @@
 
 pub mod auditor;
 pub mod board;
+pub mod errand;
 pub mod image;
 pub mod look;
 pub mod monitor;
@@ -13,4 +14,5 @@ pub mod offer;
 pub mod piece;
 pub mod run;
 pub mod scene;
+pub mod traces;
 pub mod words;

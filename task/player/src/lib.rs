@@ -19,7 +19,7 @@ use addr::PAGE;
 use dma::Pool;
 use dsp_abi::media::{ANSWER_PAGE, Answer, Command, PCM, Path, PlayerState};
 use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
-use ringbuf::{ringbuf, ringbuf_entry};
+use ringbuf::{counted_ringbuf, ringbuf_entry};
 use usb_audio_api::{
     Completed, Drive, Event, StreamHandle, StreamId, TicketHandle, UsbAudio, UsbAudioError,
 };
@@ -49,19 +49,32 @@ pub struct Config {
 }
 
 /// What the player did.
-#[derive(Copy, Clone, Debug, PartialEq)]
+#[derive(Copy, Clone, Debug, PartialEq, counters::Count)]
 enum Trace {
+    #[count(skip)]
     None,
-    Taken { sequence: u32, frames: u32, offload: bool },
+    Taken {
+        sequence: u32,
+        frames: u32,
+        offload: bool,
+    },
     Bad(BadCommand),
     Opened(StreamId),
-    Written { frames: u32 },
+    Written {
+        frames: u32,
+    },
     Routed,
-    Finished { frames: u32, underruns: u32 },
-    Failed { server: u16, code: u32 },
+    Finished {
+        frames: u32,
+        underruns: u32,
+    },
+    Failed {
+        server: u16,
+        code: u32,
+    },
 }
 
-ringbuf!(Trace, 32, Trace::None);
+counted_ringbuf!(Trace, 32, Trace::None);
 
 /// Where a command is.
 #[derive(Copy, Clone, Debug, PartialEq)]

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::epitaph::Global;
 use super::mmu::{self, FRAME, OWN};
 use super::timer::{self, Timer};
+use super::trace::{Trace, note};
 use super::{cp15, gic, image, streams};
 use addr::{PAGE, Peer, Phys};
 use dma::Pool;
@@ -147,15 +148,18 @@ impl Platform for Board {
     }
 
     fn ring(&mut self, bell: Line) {
+        note(Trace::Rang(bell));
         self.frame.write32(bell::SETSPI, bell.0.into());
     }
 
     fn listen(&mut self, line: Line) {
+        note(Trace::LineOpened(line));
         streams::begin(line);
         gic::listen(line);
     }
 
     fn ignore(&mut self, line: Line) {
+        note(Trace::LineClosed(line));
         gic::ignore(line);
     }
 
@@ -201,6 +205,7 @@ impl Platform for Board {
         }
         *self.context() = Context::beginning(program.entry, program.stack_top);
         self.program = Program::Runs;
+        note(Trace::ProgramStarted);
     }
 
     fn wake_program(&mut self) {

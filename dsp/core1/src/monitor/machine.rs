@@ -4,6 +4,7 @@
 use super::board::{self, Board, Program};
 use super::context::Context;
 use super::epitaph::Global;
+use super::trace::{Trace, note};
 use super::{cp15, gic, image, streams, timer};
 use core::mem::MaybeUninit;
 use monitor::{Answer, Monitor};
@@ -98,6 +99,7 @@ extern "C" fn core1_interrupt() -> *const Context {
 extern "C" fn core1_fault() -> *const Context {
     // SAFETY: an exception's entry.
     let machine = unsafe { machine() };
+    note(Trace::ProgramDied);
     machine.board.program = Program::Ended;
     machine.monitor.program_died(&mut machine.board);
     machine.go_on()

@@ -25,6 +25,7 @@ mod machine;
 mod mmu;
 mod streams;
 mod timer;
+mod trace;
 mod vectors;
 
 // Links again when the script changes.

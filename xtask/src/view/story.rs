@@ -1,0 +1,203 @@
+//! `cargo xtask story`
+
+use super::{Failure, Target, conclude};
+use crate::run::COUNT_NS;
+use crate::sim::{DeviceName, FaultName, PathName, Plan};
+use crate::style::{BAD, DIM, HEAD};
+use crate::{Bad, MISSING, board, root};
+use ::view::{Entry, Ring, Story as Account, System, Value};
+use anstream::println;
+use dump::{Monitor, take};
+use qemu::Qmp;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use system::image::Description;
+use system::run::{Setup, run};
+use system::traces::Trace;
+
+/// `cargo xtask story`
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The trace rings of all tasks, of the DSP's program and of its monitor, merged by \
+                  time: out of a dump, of a board that runs, or of a simulation that is run for it."
+)]
+pub(crate) struct Story {
+    /// This session alone, by the number that the broker gave it
+    session: Option<u64>,
+    #[command(flatten)]
+    target: Target,
+    /// Of the board whose monitor listens there
+    /// [without a path: target/sotto/monitor]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, conflicts_with = "dump")]
+    qmp: Option<Option<PathBuf>>,
+    /// Of the run that `cargo xtask sim` makes with these options
+    #[arg(long, conflicts_with_all = ["dump", "qmp"])]
+    sim: bool,
+    /// What decides all that a real machine leaves open
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "sim")]
+    seed: u64,
+    /// The headset
+    #[arg(long, value_enum, default_value_t = DeviceName::Sync, requires = "sim")]
+    device: DeviceName,
+    /// The way: over the DSP, or over the application core
+    #[arg(long, value_enum, default_value_t = PathName::Offload, requires = "sim")]
+    path: PathName,
+    /// Inject a fault
+    #[arg(long, value_name = "KIND", requires = "sim")]
+    fault: Option<FaultName>,
+}
+
+impl Story {
+    /// Runs the command.
+    pub(crate) fn run(&self) -> ExitCode {
+        conclude(self.account().and_then(|account| self.show(account)))
+    }
+
+    fn account(&self) -> Result<Account, Failure> {
+        if self.sim {
+            return self.simulated().map_err(|Bad(why)| Failure::bad(why));
+        }
+        match &self.qmp {
+            Some(socket) => {
+                let socket = socket.clone().unwrap_or_else(|| board::output().join("monitor"));
+                self.live(&socket)
+            }
+            None => of_board(&System::of(&self.target.dump()?)),
+        }
+    }
+
+    fn simulated(&self) -> Result<Account, Bad> {
+        let description = Description::load(&root().join("app.toml")).map_err(Bad)?;
+        let plan = Plan::new(description, None, self.device)?;
+        let finished = run(Setup {
+            description,
+            sound: &plan.sound,
+            device: self.device.name(),
+            path: self.path.into(),
+            seed: self.seed,
+            fault: self.fault.map(|fault| (fault.0, fault.to_string())),
+            pcap: None,
+            trace: None,
+            progress: None,
+            look_at_ms: None,
+        });
+        let rings: Vec<Ring> = finished.traces.into_iter().map(ring).collect();
+        let names = description.app().tasks.iter().map(|task| task.name.clone());
+        Ok(Account::of(&rings, 1, names.collect()))
+    }
+
+    fn live(&self, socket: &Path) -> Result<Account, Failure> {
+        let why = |error: &dyn std::fmt::Display| Failure {
+            message: format!("no board at {}: {error}", socket.display()),
+            code: MISSING,
+        };
+        let mut qmp = Qmp::connect(socket).map_err(|error| why(&error))?;
+        let mut monitor = Monitor::new(&mut qmp).map_err(|error| why(&error))?;
+        let archive = self.target.archive()?;
+        let taken = take(&mut monitor, archive).map_err(|e| Failure::bad(e.to_string()))?;
+        of_board(&System::of(&taken.dump))
+    }
+
+    fn show(&self, whole: Account) -> Result<(), Failure> {
+        let sessions = whole.sessions();
+        let account = match self.session {
+            Some(id) => whole.of_session(id).ok_or_else(|| {
+                let known: Vec<_> = sessions.iter().map(u64::to_string).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Failure::bad(format!("no event names session {id}; sessions here: {known}"))
+            })?,
+            None => whole,
+        };
+        for (n, (trouble, line)) in account.lines().iter().enumerate() {
+            match (n, trouble) {
+                (0, _) => println!("{HEAD}{line}{HEAD:#}"),
+                (_, true) => println!("{BAD}{line}{BAD:#}"),
+                (_, false) => println!("{line}"),
+            }
+        }
+        if self.session.is_none() && !sessions.is_empty() && !self.target.json {
+            let known: Vec<_> = sessions.iter().map(u64::to_string).collect();
+            println!("{DIM}sessions: {}; one alone: cargo xtask story N{DIM:#}", known.join(", "));
+        }
+        if self.target.json {
+            println!("{}", account.json());
+        }
+        Ok(())
+    }
+}
+
+/// The account of a board.
+pub(crate) fn of_board(system: &System<'_>) -> Result<Account, Failure> {
+    Ok(Account::of(&system.rings()?, COUNT_NS, system.programs().task_names()))
+}
+
+/// A simulated task's ring, as a board's is read.
+fn ring(trace: Trace) -> Ring {
+    let entry = |(index, entry): (usize, ringbuf::RingbufEntry<String>)| Entry {
+        index,
+        line: entry.line.into(),
+        generation: entry.generation.into(),
+        count: entry.count.into(),
+        time: Some(entry.time),
+        payload: Value::from_debug(&entry.payload).unwrap_or(Value::Text(entry.payload)),
+    };
+    let entries = trace.entries.into_iter().map(entry).collect();
+    Ring { task: trace.task, name: trace.name.to_owned(), entries }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Path, Story};
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        story: Story,
+    }
+
+    fn parsed(arguments: &[&str]) -> Story {
+        Alone::try_parse_from([&["story"], arguments].concat()).expect("good arguments").story
+    }
+
+    #[test]
+    fn a_simulated_session_is_told_from_the_command_to_the_end() {
+        let account = parsed(&["--sim"]).simulated().map_err(|bad| bad.0).expect("it runs");
+        let [session] = account.sessions()[..] else { panic!("{:?}", account.sessions()) };
+        let told = account.of_session(session).expect("there is one");
+        let at = |task: &str, words: &str| {
+            let json = told.json();
+            let events = json["events"].as_array().expect("a list").clone();
+            let is = |event: &serde_json::Value| {
+                event["task"] == task
+                    && event["words"].as_str().is_some_and(|w| w.starts_with(words))
+            };
+            events.iter().position(is).unwrap_or_else(|| panic!("no `{words}` of {task}:\n{told}"))
+        };
+        let steps = [
+            at("player", "taken"),
+            at("dsp-program", "start: "),
+            at("dsp-program", "requested"),
+            at("offload_broker", &format!("session {session}: Reserved")),
+            at("offload_broker", &format!("session {session}: Running")),
+            at("dsp-program", "granted"),
+            at("dsp-program", "streaming"),
+            at("offload_broker", &format!("session {session}: Draining")),
+            at("offload_broker", &format!("session {session}: Free")),
+        ];
+        assert!(steps.is_sorted(), "{steps:?}\n{told}");
+        assert!(at("player", "finished") > steps[6]);
+        let wide = told.to_string();
+        let wide = wide.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None);
+    }
+
+    #[test]
+    fn where_to_look_is_one_place() {
+        let refused =
+            |arguments: &[&str]| Alone::try_parse_from([&["story"], arguments].concat()).is_err();
+        assert!(refused(&["--sim", "--dump", "x"]) && refused(&["--seed", "2"]));
+        assert_eq!(parsed(&["3", "--qmp", "m"]).qmp, Some(Some(Path::new("m").to_owned())));
+        assert_eq!((parsed(&["3"]).session, parsed(&["--qmp"]).qmp), (Some(3), Some(None)));
+    }
+}
