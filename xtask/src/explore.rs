@@ -136,6 +136,8 @@ impl Explore {
             println!("{BAD}✗{BAD:#} {}", found.join("; "));
             println!("  {DIM}cargo xtask sim --scenario {}{DIM:#}", path.display());
         }
+        let (answer, enable) = (tally.longest.answer_us(), tally.longest.enable_ms());
+        println!("longest: {answer:.1} µs to an answer, {enable:.1} ms to a stream");
         for (kind, count) in &tally.found {
             println!("  {count:>6} {kind}");
         }
@@ -149,6 +151,8 @@ impl Explore {
                 "planned": tally.planned,
                 "struck": tally.struck,
                 "found": tally.found,
+                "longest_answer_us": answer,
+                "longest_enable_ms": enable,
                 "seconds": seconds,
                 "written": files.iter().map(|(path, _)| path).collect::<Vec<_>>(),
             });

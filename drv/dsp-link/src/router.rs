@@ -29,8 +29,12 @@ const BUFFERS_EACH: usize = 7;
 /// News that waits for one client: its datagrams, and every service coming and
 /// going in between.
 const NEWS: usize = 24;
-/// Ports of this node count up from here, and are not soon reused.
+/// Ports of this node count up from here, and are not soon reused. Above them
+/// stands the life of their owner: a service that another life offers is at
+/// another address, even if nobody was there to say that the old one is gone.
 const FIRST_PORT: u32 = 0x4000;
+const LAST_PORT: u32 = 0xFFFF;
+const LIFE_SHIFT: u32 = 16;
 
 const HERE: Node = Node(APP_NODE);
 const THERE: Node = Node(DSP_NODE);
@@ -166,12 +170,13 @@ impl Router {
         instance: u32,
     ) -> Result<u32, DspLinkError> {
         self.client(owner).ok_or(DspLinkError::NoPorts)?;
-        let port = self.next_port;
+        let number = self.next_port;
+        let port = u32::from(owner.generation().0) << LIFE_SHIFT | number;
         let place =
             self.sockets.iter_mut().find(|place| place.is_none()).ok_or(DspLinkError::NoPorts)?;
         let life = Life::Unannounced;
         *place = Some(Socket { owner, port, service, instance, life, resume: None });
-        self.next_port = if port == CONTROL_PORT.0 - 1 { FIRST_PORT } else { port + 1 };
+        self.next_port = if number == LAST_PORT { FIRST_PORT } else { number + 1 };
         Ok(port)
     }
 

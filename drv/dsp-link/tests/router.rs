@@ -113,6 +113,16 @@ fn another_incarnation_inherits_nothing() {
     assert_eq!(refused, Some(DspLinkError::NotPortOwner));
 }
 
+/// Link and broker can die together; then nobody tells the DSP that the old
+/// service is gone, and the new one must not be taken for it.
+#[test]
+fn a_service_has_its_address_again_over_lives_of_the_link_and_another_over_lives_of_its_owner() {
+    let port = |owner| Router::new().publish(owner, SERVICE, 1).expect("a port");
+    let reborn = TaskId::new(6, Generation(1));
+    assert_eq!(port(BROKER), port(BROKER));
+    assert_ne!(port(BROKER), port(reborn));
+}
+
 #[test]
 fn a_client_that_starts_late_learns_what_is_there() {
     let (mut router, _) = announced();

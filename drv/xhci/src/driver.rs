@@ -233,11 +233,10 @@ impl<'c> Driver<'c> {
     /// Gives a ring of ours back: the controller uses it no more.
     pub(crate) fn give_ring(&mut self, ring: TransferRing) {
         match self.iommu.unmap(ring.bus) {
-            // With `iommu` the mapping died; a reset that starts the controller
-            // over is on its way.
-            Ok(()) | Err(IommuError::NotMapped | IommuError::ServerDied) => {
-                self.rings.give(ring.page, 1);
-            }
+            // The mapping died with an earlier life of `iommu`.
+            Ok(()) | Err(IommuError::NotMapped) => self.rings.give(ring.page, 1),
+            // Until the next life of `iommu` begins, the SMMU lets through what
+            // it did: the page is free again after the reset.
             Err(_) => self.die(crate::death::Cause::Mapper),
         }
     }

@@ -152,6 +152,7 @@ impl Driver<'_> {
         let Some(given) = *grant else { return Ok(()) };
         match self.iommu.release(given) {
             Err(IommuError::StillMapped | IommuError::Quarantined) => Err(XhciError::StillMapped),
+            Err(IommuError::ServerDied) => Err(XhciError::NotReady),
             // Released, or gone with an earlier life of `iommu`.
             Ok(()) | Err(_) => {
                 *grant = None;
@@ -172,6 +173,8 @@ impl Driver<'_> {
         match self.iommu.displace(window, part) {
             Err(IommuError::StillMapped) => Err(XhciError::StillMapped),
             Err(IommuError::SmmuTimeout) => Err(XhciError::MapFailed),
+            // Until its next life begins, the SMMU lets through what it did.
+            Err(IommuError::ServerDied) => Err(XhciError::NotReady),
             // Taken back, or gone with the window, an `attach` or a life of
             // `iommu`.
             Ok(()) | Err(_) => {

@@ -26,8 +26,12 @@ const RESPONSE_NS: u64 = 5_000_000_000;
 /// response speaks of is in force on the bus (DESIGN, "Handover").
 const SETTLE_NS: u64 = 2_000_000;
 
+/// A stream whose packets do not complete for so long is given back: its device
+/// or its controller is no longer up to it. A packet takes milliseconds.
+const STALL_NS: u64 = 1_000_000_000;
+
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is no heap to box it on, and few jobs")]
+#[allow(clippy::large_enum_variant, reason = "four jobs, and no heap to put a response on")]
 enum Phase {
     /// The enable request has to go out, or its answer is waited for.
     Requesting(Option<Sent>),
@@ -36,7 +40,11 @@ enum Phase {
     Settling {
         until: u64,
     },
-    Running,
+    Running {
+        /// When it must have come further than this many frames.
+        until: u64,
+        frames: u32,
+    },
     /// The disable request has to go out, or its answer is waited for.
     Disabling {
         sent: Option<Sent>,
@@ -111,9 +119,8 @@ impl Job {
                 Some(sent.deadline)
             }
             Phase::Granted(_) => Some(0),
-            Phase::Settling { until } => Some(*until),
-            // What could not be sent goes out when the mailbox has room, and a
-            // running stream is driven by its events.
+            Phase::Settling { until } | Phase::Running { until, .. } => Some(*until),
+            // What could not be sent goes out when the mailbox has room.
             _ => None,
         }
     }
@@ -127,7 +134,7 @@ impl Job {
             Phase::Requesting(Some(_))
             | Phase::Granted(_)
             | Phase::Settling { .. }
-            | Phase::Running => Phase::Disabling { sent: None, ending },
+            | Phase::Running { .. } => Phase::Disabling { sent: None, ending },
             Phase::Disabling { .. } | Phase::Reporting(_) | Phase::Reported(_) => return,
         };
     }
@@ -144,7 +151,7 @@ impl Job {
     /// another stream's.
     pub(crate) fn next_event(&mut self, core: &impl Core) -> Option<Option<(Pipe, TransferEvent)>> {
         match self.phase {
-            Phase::Running => self.stream.as_mut()?.session_mut().next_event(core),
+            Phase::Running { .. } => self.stream.as_mut()?.session_mut().next_event(core),
             _ => None,
         }
     }
@@ -169,7 +176,13 @@ impl Job {
     }
 
     /// Says that all events of the stream's own ring were taken.
-    pub(crate) fn acknowledge(&mut self, core: &impl Core) {
+    pub(crate) fn acknowledge(&mut self, core: &impl Core, now: u64) {
+        let came = self.stream.as_ref().map_or(0, Stream::frames);
+        if let Phase::Running { until, frames } = &mut self.phase
+            && *frames != came
+        {
+            (*until, *frames) = (now + STALL_NS, came);
+        }
         let over =
             self.stream.as_ref().is_some_and(|stream| stream.session().acknowledge(core).is_err());
         if over {
@@ -284,9 +297,10 @@ impl Job {
             },
             Phase::Settling { until } if now >= until => {
                 trace(Trace::Streaming(self.token()));
-                self.phase = Phase::Running;
+                self.phase = Phase::Running { until: now + STALL_NS, frames: 0 };
             }
-            Phase::Running => return self.run(core),
+            Phase::Running { until, .. } if now >= until => self.stop(Ending::Revoked),
+            Phase::Running { .. } => return self.run(core),
             Phase::Disabling { sent: None, ending } => {
                 let Some(sent) = self.request(core, now, broker, false, &mut txn) else {
                     return false;

@@ -127,10 +127,10 @@ impl Program {
         {
             self.turned_away = None;
         }
-        for n in 0..JOBS {
-            self.take_events(core, n);
-        }
         let now = now(core);
+        for n in 0..JOBS {
+            self.take_events(core, n, now);
+        }
         for job in self.jobs.iter_mut().flatten() {
             job.step(core, now, self.broker, &mut self.next_txn);
         }
@@ -139,7 +139,7 @@ impl Program {
     /// Takes all events off the ring of job `n`, each to the stream that it is
     /// about: what speaks of no TRB, underruns above all, comes to the ring of
     /// whichever session of the device has listened longest.
-    fn take_events(&mut self, core: &impl Core, n: usize) {
+    fn take_events(&mut self, core: &impl Core, n: usize, now: u64) {
         let mut taken = false;
         // A ring full of events is all that there can be at once.
         for _ in 0..trb::PER_PAGE {
@@ -155,7 +155,7 @@ impl Program {
             }
         }
         if let (true, Some(job)) = (taken, &mut self.jobs[n]) {
-            job.acknowledge(core);
+            job.acknowledge(core, now);
         }
     }
 

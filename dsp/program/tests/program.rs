@@ -514,6 +514,23 @@ fn a_response_that_cannot_be_used_is_given_back() {
 }
 
 #[test]
+fn a_stream_whose_packets_do_not_complete_is_given_back() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    let message = start(1, 48_000, 48_000);
+    playing(&core, &mut program, &message, &granted(Speed::FULL, 192, 1, false), 192);
+    core.sent();
+    core.now.set(core.now.get() + 900_000_000);
+    program.step(&core);
+    assert!(requests(&core.sent()).is_empty(), "it may go on");
+    core.now.set(core.now.get() + 200_000_000);
+    program.step(&core);
+    let enables: Vec<u8> = requests(&core.sent()).iter().map(|(_, r)| r.enable).collect();
+    assert_eq!(enables, [0]);
+}
+
+#[test]
 fn a_gate_that_closes_ends_the_stream() {
     let core = TestCore::new();
     let mut program = Program::new();

@@ -11,6 +11,7 @@ pub mod case;
 pub mod choice;
 pub mod file;
 pub mod finding;
+pub mod patience;
 pub mod play;
 pub mod pool;
 pub mod scenario;
@@ -21,6 +22,7 @@ pub mod story;
 
 pub use case::{Case, Strike, What};
 pub use finding::Finding;
+pub use patience::Longest;
 pub use play::{Ran, Sinks};
 pub use scenario::Scenario;
 pub use search::{Failure, Search, Tally};

@@ -2,6 +2,7 @@
 
 use crate::case::{Case, What, point_text};
 use crate::finding::Finding;
+use crate::patience::{Longest, Patience};
 use crate::stage::Stage;
 use crate::story::{Line, Story};
 use dsp_abi::bell;
@@ -21,6 +22,9 @@ use xhc::Personality;
 const LIMIT: Time = Time::ms(9_000);
 /// Time to come back in: tasks are started anew, controllers reset.
 const RECOVERY: Time = Time::ms(2_000);
+/// The longest that anything is waited for: a control transfer (USB 2.0
+/// 9.2.6.1), and what follows from its end.
+const LONGEST: Time = Time::ms(5_500);
 /// Time in which everything that is owed must be given back.
 const REST: Time = Time::ms(600);
 /// How long the next stream may take to begin, and to end.
@@ -41,6 +45,8 @@ pub struct Ran {
     pub points: Vec<Reached>,
     /// Names the run.
     pub hash: u64,
+    /// The longest times.
+    pub longest: Longest,
     /// Whether its [`Sinks`] could be written, each to its end.
     pub written: io::Result<()>,
 }
@@ -52,6 +58,7 @@ impl Default for Ran {
             struck: Vec::new(),
             points: Vec::new(),
             hash: 0,
+            longest: Longest::default(),
             written: Ok(()),
         }
     }
@@ -113,6 +120,9 @@ pub(crate) struct Play<'a> {
     silence: Time,
     findings: Vec<Finding>,
     story: Option<&'a Story>,
+    patience: Patience,
+    /// How long the next stream took to begin.
+    enable: Time,
 }
 
 /// What a scenario can do.
@@ -179,6 +189,7 @@ impl<'a> Play<'a> {
             deeds: Vec::new(),
             seed: case.seed,
         };
+        let patience = Patience::default();
         let scene = Scene::power_on(beginning, |parts| {
             if let Some(trace) = sinks.trace {
                 parts.fabric.trace.set_sink(trace);
@@ -187,10 +198,13 @@ impl<'a> Play<'a> {
                 let pcap = Pcap::new(pcap, 1).expect("the capture's header is written");
                 parts.controllers[0].wire_mut().capture(pcap);
             }
-            if let Some(story) = story.cloned() {
-                let listener = Box::new(move |at, record: &_| story.hear(stage, at, record));
-                parts.fabric.trace.set_listener(listener);
-            }
+            let (story, patience) = (story.cloned(), patience.clone());
+            parts.fabric.trace.set_listener(Box::new(move |at, record: &_| {
+                patience.hear(at, record);
+                if let Some(story) = &story {
+                    story.hear(stage, at, record);
+                }
+            }));
         });
         let silence = case.strikes.iter().map(|strike| match strike.what {
             What::Silence(ms) => u64::from(ms),
@@ -198,8 +212,19 @@ impl<'a> Play<'a> {
         });
         let silence = Time::ms(silence.sum());
         let (command, findings) = (None, Vec::new());
-        let mut play =
-            Self { scene, case, stage, ports, models, command, silence, findings, story };
+        let mut play = Self {
+            scene,
+            case,
+            stage,
+            ports,
+            models,
+            command,
+            silence,
+            findings,
+            story,
+            patience,
+            enable: Time::ZERO,
+        };
         play.plan();
         play
     }
@@ -264,6 +289,7 @@ impl<'a> Play<'a> {
         let parts = &mut board.parts;
         // What the models saw is nearer to the cause than what followed from it.
         self.findings.sort_by_key(|finding| !finding.is_cause());
+        ran.longest = Longest { answer: self.patience.longest(), enable: self.enable };
         ran.findings = self.findings;
         ran.hash = parts.fabric.trace.hash();
         ran.written = parts.fabric.trace.finish();
@@ -300,7 +326,7 @@ impl<'a> Play<'a> {
                 self.findings.push(Finding::NoAnswer("the player's command"));
             }
         }
-        self.scene.run_for(RECOVERY);
+        self.scene.run_for(LONGEST);
         self.audit();
     }
 
@@ -349,6 +375,7 @@ impl<'a> Play<'a> {
         if let Some(why) = self.failure(answer) {
             return self.findings.push(Finding::NextFailed(why));
         }
+        self.enable = began;
         if began > ENABLE {
             self.findings.push(Finding::Slow(began.0 / 1_000_000));
         }

@@ -3,6 +3,7 @@
 use crate::case::{Case, Strike};
 use crate::choice::{applicable, draw};
 use crate::finding::Finding;
+use crate::patience::Longest;
 use crate::play::Ran;
 use crate::pool::spread;
 use crate::scenario::Scenario;
@@ -51,6 +52,8 @@ pub struct Tally {
     pub planned: u64,
     /// Faults that struck, by kind.
     pub struck: BTreeMap<String, u64>,
+    /// The longest times of all runs.
+    pub longest: Longest,
     /// Runs in which something of a kind was found.
     pub found: BTreeMap<String, u64>,
     /// Runs in which exactly these kinds were found, together.
@@ -65,6 +68,7 @@ const KEPT: usize = 3;
 impl Tally {
     fn take(&mut self, case: Case, ran: Ran) {
         self.runs += 1;
+        self.longest = self.longest.max(ran.longest);
         self.planned += case.strikes.len() as u64;
         for strike in &case.strikes {
             if ran.struck.iter().any(|(_, planned)| planned.point == strike.at) {
@@ -93,6 +97,7 @@ impl Tally {
         self.runs += other.runs;
         self.failed += other.failed;
         self.planned += other.planned;
+        self.longest = self.longest.max(other.longest);
         for (kind, count) in other.struck {
             *self.struck.entry(kind).or_default() += count;
         }

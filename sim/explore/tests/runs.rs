@@ -148,6 +148,41 @@ fn what_a_run_tells_begins_with_the_plug_and_has_the_fault_in_it() {
     assert!(texts.iter().any(|text| text.contains("packets")), "{texts:?}");
 }
 
+/// What the search found once, in the shape that it shrank to. Points move when
+/// code does, so each also has a test where its mistake was made.
+#[test]
+fn what_was_found_once_is_not_found_again() {
+    let found: [(Scenario, &[(&str, &str)]); 11] = [
+        // A report lost with the link; news of a server's next life thrown away.
+        (Scenario::Stream, &[("dsp_link reply 23", "kill")]),
+        (Scenario::Stream, &[("usb_audio reply 9", "kill")]),
+        // Interrupts that are lost, in either direction.
+        (Scenario::Stream, &[("line80 edge 13", "drop")]),
+        (Scenario::Stream, &[("line80 edge 26", "drop")]),
+        (Scenario::Stream, &[("line81 edge 1", "drop")]),
+        (Scenario::Stream, &[("line98 edge 3", "drop")]),
+        (Scenario::Stream, &[("line100 edge 4", "drop")]),
+        // A half-written register; memory given back while the mapper was down.
+        (Scenario::Stream, &[("iommu register 9", "kill")]),
+        (Scenario::Stream, &[("iommu register 82", "kill"), ("iommu memory 2", "kill")]),
+        // A controller that keeps what it was told to let go of, and one that is
+        // kept from what it wanted to read.
+        (Scenario::Stream, &[("controller0 command 10", "code 32")]),
+        (Scenario::Feedback, &[("iommu reply 38", "kill")]),
+    ];
+    let stage = stage();
+    for (scenario, faults) in found {
+        let strikes = faults.iter().map(|(at, what)| Strike {
+            at: parse_point(stage.description(), at).expect("a point"),
+            what: What::parse(what).expect("a fault"),
+        });
+        let case = Case { strikes: strikes.collect(), ..plain(scenario, 0) };
+        let ran = stage.play(&case, false);
+        assert_eq!(ran.findings, [], "{faults:?}");
+        assert_eq!(ran.struck.len(), faults.len(), "{faults:?}");
+    }
+}
+
 #[test]
 fn what_is_found_does_not_depend_on_the_number_of_threads() {
     let tally = |threads| {

@@ -56,6 +56,7 @@ use operational::Operational;
 use pci::{Message, Pci};
 use port::Port;
 use runtime::Interrupter;
+use std::cell::Cell;
 use usb_model::Wire;
 
 /// What the controller did that software may not have noticed.
@@ -142,6 +143,8 @@ pub struct Xhc {
     rng: Rng,
     pci: Pci,
     gone: bool,
+    /// It was kept from something that it wanted to read, since its reset.
+    blind: Cell<bool>,
     generation: u8,
     legacy: Legacy,
     operational: Operational,
@@ -171,6 +174,7 @@ impl Xhc {
             rng: Rng::new(p.seed ^ u64::from(number) << 56),
             pci: Pci::new(p.interrupters),
             gone: false,
+            blind: Cell::new(false),
             generation: 0,
             legacy: Legacy { bios: p.bios, os: false },
             operational: Operational::new(),
@@ -265,7 +269,9 @@ impl Xhc {
             into.fill(0);
             return false;
         }
-        fabric.dma_read(self.stream, self.reach(at), into).is_ok()
+        let read = fabric.dma_read(self.stream, self.reach(at), into).is_ok();
+        self.blind.set(self.blind.get() || !read);
+        read
     }
 
     fn write_bytes(&self, fabric: &mut Fabric, at: Bus, from: &[u8]) -> bool {
@@ -303,8 +309,12 @@ impl Xhc {
 
     // Violations.
 
+    /// A controller that was kept from what it wanted to read makes what it likes
+    /// of it; that it was kept is what is counted, with the SMMU.
     fn violation(&self, fabric: &mut Fabric, violation: Violation) {
-        fabric.violation(violation);
+        if !self.blind.get() {
+            fabric.violation(violation);
+        }
     }
 
     fn bad_access(&self, fabric: &mut Fabric, register: u32) {

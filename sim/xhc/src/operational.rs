@@ -343,6 +343,7 @@ impl Xhc {
     /// HCRST (5.4.1): everything but the PCI function starts afresh.
     fn reset(&mut self, fabric: &mut Fabric) {
         self.generation = self.generation.wrapping_add(1);
+        self.blind.set(false);
         self.operational = Operational::new();
         self.operational.resetting = true;
         self.commands = CommandRing::new();
