@@ -14,5 +14,4 @@ pub mod offer;
 pub mod piece;
 pub mod run;
 pub mod scene;
-pub mod traces;
 pub mod words;

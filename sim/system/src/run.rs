@@ -5,7 +5,6 @@ use crate::board::Board;
 use crate::image::Description;
 use crate::look::Look;
 use crate::scene::{Beginning, Deed, Outside, Port, Scene};
-use crate::traces::{Trace, traces};
 use dsp_abi::bell;
 use dsp_abi::media::{Answer, Path as MediaPath, PlayerState};
 use fabric::{IntId, Rng, Time};
@@ -119,8 +118,6 @@ pub struct Finished {
     pub heard: Vec<u8>,
     /// What there was to see of the tasks, when it was asked for, or at the end.
     pub look: Look,
-    /// The trace rings at its end.
-    pub traces: Vec<Trace>,
 }
 
 /// How long a stream may take to start, and to be taken down, in virtual time.
@@ -278,7 +275,6 @@ fn conclude(
         setup.description.app().tasks.iter().map(|task| task.name.clone()).collect();
     let virtual_ns = machine.now().0;
     let look = end.look.clone().unwrap_or_else(|| Look::at(&machine));
-    let traces = traces(&machine);
     let mut board = machine.into_board();
     let (at_first, at_last) = board.streaming();
     // A look that found no further packet was at the stream's end or later.
@@ -366,7 +362,7 @@ fn conclude(
         excused: Excused { wake_ups: setup.may_wake(), pace: false },
     };
     report.take_verdict(&verdict);
-    Finished { report, written, heard: played, look, traces }
+    Finished { report, written, heard: played, look }
 }
 
 /// A refusal in the words of the interface that it comes from.

@@ -4,16 +4,13 @@ use super::{Failure, Target, conclude};
 use crate::run::COUNT_NS;
 use crate::sim::{DeviceName, FaultName, PathName, Plan};
 use crate::style::{BAD, DIM, HEAD};
-use crate::{Bad, MISSING, board, root};
+use crate::{Bad, root};
 use ::view::{Entry, Ring, Story as Account, System, Value};
 use anstream::println;
-use dump::{Monitor, take};
-use qemu::Qmp;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use system::image::Description;
+use system::look::RingLook;
 use system::run::{Setup, run};
-use system::traces::Trace;
 
 /// `cargo xtask story`
 #[derive(Debug, clap::Args)]
@@ -26,10 +23,6 @@ pub(crate) struct Story {
     session: Option<u64>,
     #[command(flatten)]
     target: Target,
-    /// Of the board whose monitor listens there
-    /// [without a path: target/sotto/monitor]
-    #[arg(long, value_name = "SOCKET", num_args = 0..=1, conflicts_with = "dump")]
-    qmp: Option<Option<PathBuf>>,
     /// Of the run that `cargo xtask sim` makes with these options
     #[arg(long, conflicts_with_all = ["dump", "qmp"])]
     sim: bool,
@@ -57,13 +50,7 @@ impl Story {
         if self.sim {
             return self.simulated().map_err(|Bad(why)| Failure::bad(why));
         }
-        match &self.qmp {
-            Some(socket) => {
-                let socket = socket.clone().unwrap_or_else(|| board::output().join("monitor"));
-                self.live(&socket)
-            }
-            None => of_board(&System::of(&self.target.dump()?)),
-        }
+        of_board(&System::of(&self.target.dump()?))
     }
 
     fn simulated(&self) -> Result<Account, Bad> {
@@ -81,21 +68,9 @@ impl Story {
             progress: None,
             look_at_ms: None,
         });
-        let rings: Vec<Ring> = finished.traces.into_iter().map(ring).collect();
+        let rings: Vec<Ring> = finished.look.rings.into_iter().map(ring).collect();
         let names = description.app().tasks.iter().map(|task| task.name.clone());
         Ok(Account::of(&rings, 1, names.collect()))
-    }
-
-    fn live(&self, socket: &Path) -> Result<Account, Failure> {
-        let why = |error: &dyn std::fmt::Display| Failure {
-            message: format!("no board at {}: {error}", socket.display()),
-            code: MISSING,
-        };
-        let mut qmp = Qmp::connect(socket).map_err(|error| why(&error))?;
-        let mut monitor = Monitor::new(&mut qmp).map_err(|error| why(&error))?;
-        let archive = self.target.archive()?;
-        let taken = take(&mut monitor, archive).map_err(|e| Failure::bad(e.to_string()))?;
-        of_board(&System::of(&taken.dump))
     }
 
     fn show(&self, whole: Account) -> Result<(), Failure> {
@@ -132,7 +107,7 @@ pub(crate) fn of_board(system: &System<'_>) -> Result<Account, Failure> {
 }
 
 /// A simulated task's ring, as a board's is read.
-fn ring(trace: Trace) -> Ring {
+fn ring(ring: RingLook) -> Ring {
     let entry = |(index, entry): (usize, ringbuf::RingbufEntry<String>)| Entry {
         index,
         line: entry.line.into(),
@@ -141,13 +116,13 @@ fn ring(trace: Trace) -> Ring {
         time: Some(entry.time),
         payload: Value::from_debug(&entry.payload).unwrap_or(Value::Text(entry.payload)),
     };
-    let entries = trace.entries.into_iter().map(entry).collect();
-    Ring { task: trace.task, name: trace.name.to_owned(), entries }
+    let entries = ring.entries.into_iter().map(entry).collect();
+    Ring { task: ring.task, name: ring.name.to_owned(), entries }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Path, Story};
+    use super::Story;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -196,8 +171,8 @@ mod tests {
     fn where_to_look_is_one_place() {
         let refused =
             |arguments: &[&str]| Alone::try_parse_from([&["story"], arguments].concat()).is_err();
-        assert!(refused(&["--sim", "--dump", "x"]) && refused(&["--seed", "2"]));
-        assert_eq!(parsed(&["3", "--qmp", "m"]).qmp, Some(Some(Path::new("m").to_owned())));
-        assert_eq!((parsed(&["3"]).session, parsed(&["--qmp"]).qmp), (Some(3), Some(None)));
+        assert!(refused(&["--sim", "--dump", "x"]) && refused(&["--sim", "--qmp", "x"]));
+        assert!(refused(&["--seed", "2"]) && refused(&["--dump", "x", "--qmp", "x"]));
+        assert_eq!(parsed(&["3"]).session, Some(3));
     }
 }
