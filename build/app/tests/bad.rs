@@ -21,8 +21,9 @@ fn stated<'t>(text: &'t str, key: &str) -> &'t str {
     line.unwrap_or_else(|| panic!("no `{key}` in the example")).trim()
 }
 
-/// Rules 1 and 2: registers and pages with two owners (24, 26, 28) and waiting that
-/// is not uphill or goes round (10 to 12) do not get past the build.
+/// R4, R6, R11, R23: registers and pages with two owners (24, 26, 28), waiting that
+/// is not uphill or goes round (10 to 12), and names that mean nothing (9, 15, 19, 23)
+/// do not get past the build.
 #[test]
 fn each_example_is_refused_for_its_rule_alone_at_its_place() {
     for path in examples() {

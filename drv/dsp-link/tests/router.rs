@@ -205,7 +205,7 @@ fn a_datagram_comes_with_its_sender_its_port_and_its_bytes() {
     assert_eq!((router.status().received, router.status().dropped), (1, 1));
 }
 
-/// One client that does not pull loses its datagrams, and nobody else's.
+/// R27: one client that does not pull loses its datagrams, and nobody else's.
 #[test]
 fn a_flood_is_bounded_per_client_and_counted() {
     let (mut router, port) = announced();

@@ -202,6 +202,7 @@ fn after_the_first_record_faults_are_quiet_until_the_window_is_closed() {
     }
 }
 
+/// R21: what one controller has mapped is nothing to another.
 #[test]
 fn two_controllers_never_share_a_translation() {
     for seed in 0..SEEDS {

@@ -147,6 +147,7 @@ fn the_peer_gets_the_placed_event_ring_and_never_the_real_transfer_ring() {
     });
 }
 
+/// R29: no page is freed before its unmapping was confirmed, on either side.
 #[test]
 fn what_is_mapped_cannot_be_given_back_under_its_user() {
     attached(5, |board, mapper| {

@@ -94,6 +94,7 @@ mod tests {
     use super::{Interrupters, moderation};
     use xhci_api::XhciError;
 
+    /// R32: taken, out of range and none left are three codes.
     #[test]
     fn x17_zero_is_the_lowest_free_and_a_certain_one_must_be_free() {
         let mut interrupters = Interrupters::default();

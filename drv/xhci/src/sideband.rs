@@ -330,7 +330,7 @@ mod tests {
         full
     }
 
-    /// Each operation in each phase, on a session that has all it needs.
+    /// R8, D-20: each operation in each phase, on a session that has all it needs.
     #[test]
     fn x4_to_x12_each_operation_in_each_phase_has_its_code() {
         use Request as R;

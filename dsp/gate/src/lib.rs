@@ -336,6 +336,7 @@ mod tests {
         assert_eq!(refused(reserved), Refusal::Reserved);
     }
 
+    /// D-6: nor to a second segment that nobody mapped.
     #[test]
     fn a_link_leads_back_and_nowhere_else() {
         let mut ring = ring();

@@ -293,6 +293,7 @@ fn events_are_acknowledged_place_by_place_round_the_ring() {
     assert_eq!(core.dequeue.get(), events % 256);
 }
 
+/// R21: a slot is that of a controller; another has slots of the same numbers.
 #[test]
 fn a_disconnect_of_its_slot_ends_in_a_disable_and_of_another_in_nothing_p5() {
     let core = TestCore::new();

@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest::proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Every handle ever given out resolves to its own object for its owner
+    /// R7: every handle ever given out resolves to its own object for its owner
     /// while that lives, and to nothing afterwards.
     #[test]
     fn a_stale_handle_never_resolves(steps in vec(step(), 1..60)) {

@@ -97,6 +97,7 @@ fn a_run_is_found_after_an_overshoot_i7() {
     assert_eq!(ours.bump().0, before.last().unwrap().bump);
 }
 
+/// D-18: size 0 is refused.
 #[test]
 fn no_extent_is_empty_or_unaligned_i9() {
     let sequence = sequence("bad_size");
@@ -108,6 +109,7 @@ fn no_extent_is_empty_or_unaligned_i9() {
     assert_eq!((ours.bump().0, ours.left()), (sequence.base, sequence.size));
 }
 
+/// D-18: nothing is given out past the region's end.
 #[test]
 fn fragments_never_push_an_extent_out_of_the_region_i8_d18() {
     let sequence = sequence("region_overrun");

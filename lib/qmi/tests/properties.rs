@@ -220,6 +220,7 @@ proptest! {
         }
     }
 
+    /// D-22: nothing is read past the end.
     #[test]
     fn every_truncation_of_a_message_is_refused(request in request(), cut in 0_usize..53) {
         let mut buffer = [0; qmi::MAX_DATAGRAM];

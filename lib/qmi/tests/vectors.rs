@@ -69,6 +69,7 @@ fn encoding_equals_the_vectors_byte_for_byte() {
     }
 }
 
+/// D-21: every field, the service interval at the end included, and nothing beyond.
 #[test]
 fn decoding_gives_the_vectors_fields_and_transaction() {
     let vectors = vectors();
@@ -151,8 +152,8 @@ fn verdict(name: &str) -> Option<DecodeError> {
     })
 }
 
-/// Each entry of `malformed` has the verdict of its `strict_advice`
-/// (`over_max_53` is accepted), and the precise cause with it. D-22.
+/// D-22: each entry of `malformed` has the verdict of its `strict_advice`
+/// (`over_max_53` is accepted), and the precise cause with it.
 #[test]
 fn malformed_entries_get_their_strict_verdict() {
     let vectors = vectors();

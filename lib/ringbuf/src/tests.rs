@@ -35,6 +35,7 @@ fn seen<const N: usize>(ring: &StaticCell<Ringbuf<Event, N>>) -> Vec<(u32, Event
     ring.with(|ring| ring.iter().map(|entry| (entry.count, entry.payload)).collect())
 }
 
+/// R27: what floods the log takes one place in it.
 #[test]
 fn equal_events_in_a_row_from_one_line_are_one_entry() {
     for n in [1, 1, 1, 2, 1] {

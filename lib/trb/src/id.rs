@@ -138,6 +138,7 @@ impl PortId {
 mod tests {
     use super::{BadId, Dci, InterrupterId, PortId, SlotId};
 
+    /// D-15: an address is no index; the way from one to the other is this one.
     #[test]
     fn an_endpoints_index_is_twice_its_number_plus_one_for_in() {
         assert_eq!(Dci::of_endpoint(0, true), Ok(Dci::EP0));

@@ -21,6 +21,7 @@ fn image(dialect: &str) -> &'static Description {
     Description::load(&path).expect("the image keeps every rule")
 }
 
+/// R20: the one switch there is, in both positions.
 #[test]
 fn both_dialects_play_bit_for_bit_and_leave_nothing_behind() {
     for dialect in ["precise", "upstream"] {

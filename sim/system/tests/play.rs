@@ -148,7 +148,8 @@ fn faulty(fault: Fault) -> Report {
     with("sync", Way::Offload, 48_000, 3000, 1, Some(fault))
 }
 
-/// DESIGN rule 7: a report is right only when the application core neither
+/// R31: from power-on to the sound nobody loads or starts anything. DESIGN rule 7: a
+/// report is right only when the application core neither
 /// woke, nor ran, nor had a timer armed between first and last packet.
 #[test]
 fn every_headset_plays_through_the_dsp_bit_for_bit_while_the_core_sleeps() {

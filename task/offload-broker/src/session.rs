@@ -10,7 +10,8 @@
 //! not hold cannot be used in it, and what it holds cannot be lost on the way.
 //! `Reserved` gathers, so it may hold any part; from `Mapped` on everything is
 //! there; `Draining` gives back, part by part, in the one order of `teardown`.
-//! What a phase cannot do does not compile (R10):
+//!
+//! R7, R10: what a phase cannot do does not compile.
 //!
 //! ```compile_fail,E0599
 //! fn armed_before_it_was_mapped(session: offload_broker::session::Reserved) {

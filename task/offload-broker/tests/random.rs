@@ -249,6 +249,8 @@ fn the_next_step_is_the_first_that_is_owed_and_free() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
+    /// R3, R16: each session has one way through its phases and one end, and votes are
+    /// those of live sessions; no vote is ever released twice.
     #[test]
     fn whatever_happens_the_books_balance(
         happenings in proptest::collection::vec(happening(), 1..80),

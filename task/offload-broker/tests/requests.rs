@@ -53,6 +53,7 @@ fn b2_each_of_the_four_fields_is_required_on_enable_and_on_disable() {
     }
 }
 
+/// D-1: 0x100 is not card 0.
 #[test]
 fn b4_d1_a_card_number_is_checked_in_all_its_sixteen_bits() {
     refused(enable(32, 0), Refusal::BadCard, EINVAL);
@@ -129,6 +130,7 @@ fn d4_a_second_stream_of_a_device_has_a_session_of_its_own() {
     }
 }
 
+/// D-4: nor is a second device in want of memory.
 #[test]
 fn d4_a_second_device_gets_a_session_of_its_own() {
     let mut world = World::running(Dialect::Precise);
@@ -214,7 +216,7 @@ fn b17_a_request_that_upstream_would_read_as_zeros_is_answered_einval() {
     assert_eq!(response.usb_token, Some(Token(0)));
 }
 
-/// The malformed entries of the vectors: `upstream` answers EINVAL where the
+/// D-2, D-22: the malformed entries of the vectors: `upstream` answers EINVAL where the
 /// Linux decoder accepts what ours refuses, and nothing where it fails too
 /// (B14 to B16, D-22); what both accept is served. `precise` names the fault.
 #[test]
@@ -247,6 +249,7 @@ fn b14_b15_b16_malformed_messages_get_what_their_dialect_owes_them() {
     assert_eq!(seen, 30);
 }
 
+/// D-2: what is no message of ours has no handler.
 #[test]
 fn b15_what_is_too_short_or_no_request_is_never_answered() {
     for dialect in [Dialect::Precise, Dialect::Upstream] {
@@ -358,6 +361,7 @@ fn s13_a_capture_stream_is_served_beside_the_playback_of_its_device() {
     world.assert_clean();
 }
 
+/// R1: one more than there is room for is refused by its code; all come back.
 #[test]
 fn the_ninth_session_is_refused_and_the_eight_play_on() {
     let mut world = World::new(Dialect::Precise);
@@ -372,9 +376,16 @@ fn the_ninth_session_is_refused_and_the_eight_play_on() {
     world.request(PEER, 9, enable(9, 0));
     world.refused_with(Refusal::NoSessions);
     assert_eq!(world.broker.status().sessions, 8);
+    for card in 1..9 {
+        world.request(PEER, 10 + card, disable(card, 0));
+    }
+    world.pass(1000);
+    world.assert_clean();
+    world.request(PEER, 20, enable(9, 0));
+    assert_eq!(world.last().status, Some(Status::SUCCESS), "there is room again");
 }
 
-/// Rule 10 (R18, R32): each way to be refused on the way is told apart on the wire.
+/// R18, R32: each way to be refused on the way is told apart on the wire (rule 10).
 #[test]
 fn every_cause_that_a_server_can_give_reaches_the_peer_with_its_own_code() {
     use Failure as F;
@@ -429,7 +440,8 @@ fn a_buffer_that_does_not_fit_is_refused_as_that() {
     assert_eq!(world.broker.status().sessions, 2);
 }
 
-/// The wire statuses of the two dialects, for every refusal there is.
+/// R18, D-24: the wire statuses of the two dialects, for every refusal there is; an
+/// errno is sent in upstream's only.
 #[test]
 fn statuses_are_those_of_the_service_or_what_upstream_sends() {
     use Refusal as R;

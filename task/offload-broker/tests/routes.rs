@@ -56,6 +56,7 @@ fn tell(world: &mut World, message: port::Message, kind: Kind, ending: Ending) {
     world.input(Input::PortMessage(PORT_SERVICE, message));
 }
 
+/// D-26: of two devices one leaves, and the other is offered.
 #[test]
 fn s5_s7_the_newest_device_with_playback_and_its_last_stream_are_taken() {
     let mut world = world();

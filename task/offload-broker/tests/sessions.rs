@@ -53,6 +53,7 @@ fn undoes(taken: usize) -> Vec<&'static str> {
         .collect()
 }
 
+/// D-7: the revision among it.
 #[test]
 fn an_enable_takes_its_steps_in_order_and_tells_the_peer_everything() {
     let mut world = World::new(Dialect::Precise);
@@ -99,7 +100,7 @@ fn a_running_stream_needs_no_timer() {
     assert_eq!(world.broker.next_deadline(), None);
 }
 
-/// DESIGN rule 6, D-10: unmapped before freed, the vote last.
+/// R29, D-10: unmapped before freed, the vote last (DESIGN rule 6).
 #[test]
 fn a_disable_takes_the_one_order_and_is_answered_after_it() {
     let mut world = World::running(Dialect::Precise);
@@ -128,8 +129,8 @@ fn an_orderly_end_lets_the_sound_end_first() {
     assert_eq!(world.log, down());
 }
 
-/// Each step fails in turn: what was taken by then is given back exactly once,
-/// in the one order, and the peer gets one refusal, after that (D-3, D-5).
+/// D-3, D-5: each step fails in turn: what was taken by then is given back exactly
+/// once, in the one order, and the peer gets one refusal, after that.
 #[test]
 fn d3_d5_a_failing_step_gives_back_what_was_taken_exactly_once_and_in_order() {
     for (place, step) in up().iter().enumerate() {
@@ -197,6 +198,7 @@ fn interrupted(what: impl Fn(&mut World), fails: bool) -> Vec<World> {
     worlds
 }
 
+/// R2: unplugged between any two messages of an enable, it is refused as a whole.
 #[test]
 fn unplugged_at_any_step_of_an_enable_the_peer_gets_one_refusal_and_no_indication() {
     for fails in [false, true] {
@@ -249,7 +251,7 @@ fn a_server_that_dies_at_any_step_of_an_enable_leaves_nothing_behind() {
     }
 }
 
-/// Every step of an end is under way when the device goes, the peer goes, or
+/// D-23: every step of an end is under way when the device goes, the peer goes, or
 /// the controller's driver dies: the end goes on.
 #[test]
 fn an_end_goes_on_whatever_happens_meanwhile() {
@@ -298,7 +300,7 @@ fn b23_unplug_waits_for_the_peer_to_let_go() {
     world.assert_clean();
 }
 
-/// The peer never answers: taken by force. Its number stays away until the late
+/// D-27: the peer never answers: taken by force. Its number stays away until the late
 /// disable, which is answered and harms nobody, not even who was there next.
 #[test]
 fn a_late_disable_is_answered_from_a_tombstone_and_harms_nobody() {
@@ -321,6 +323,22 @@ fn a_late_disable_is_answered_from_a_tombstone_and_harms_nobody() {
     assert_eq!((world.forgotten.clone(), world.broker.status().sessions), (vec![1], 1));
     world.request(PEER, 3, disable(1, 0));
     assert_eq!(world.last().status, Some(Status::SUCCESS), "and again for who did not hear it");
+}
+
+/// D-23: the card has vanished and its session still waits for the peer, when the
+/// peer goes too: the session ends at once, with nothing to be had of the card.
+#[test]
+fn a_peer_that_goes_after_the_device_ends_what_waited_for_it() {
+    for gone in [Input::NodeGone(PEER.node), Input::ClientGone(PEER)] {
+        let mut world = World::running(Dialect::Precise);
+        world.unplug(1);
+        world.pass(PEER_DEADLINE_MS / 2);
+        assert_eq!(world.broker.status().sessions, 1, "it waits");
+        world.input(gone);
+        assert_eq!((&world.log[..], &world.forgotten[..]), (down(), &[1][..]));
+        world.assert_clean();
+        assert_eq!(world.broker.next_deadline(), None);
+    }
 }
 
 #[test]
@@ -361,7 +379,8 @@ fn a_route_that_the_dsp_has_not_given_back_keeps_the_cards_number() {
     assert_eq!(world.forgotten, [1]);
 }
 
-/// B18, B19: only the client's own going ends its sessions, without a word.
+/// D-12, B18, B19: only the client's own going ends its sessions, without a word;
+/// what they had is free for the next.
 #[test]
 fn b18_b19_the_clients_end_is_its_sessions_end_and_nobody_elses() {
     for (gone, ends) in [
@@ -526,7 +545,7 @@ fn a_driver_that_is_busy_is_asked_again_and_what_it_did_itself_is_done() {
     world.assert_clean();
 }
 
-/// A server that never ends an operation: its ticket is cancelled, and the
+/// R9: a server that never ends an operation: its ticket is cancelled, and the
 /// session goes its way.
 #[test]
 fn an_operation_has_a_deadline_of_the_brokers_own() {
@@ -540,6 +559,7 @@ fn an_operation_has_a_deadline_of_the_brokers_own() {
     assert_eq!(world.log[up().len()..], *down(), "it may have armed after all");
 }
 
+/// D-13: what was true when it was asked for is not believed afterwards.
 #[test]
 fn a_late_answer_to_a_cancelled_operation_changes_nothing() {
     let mut world = World::new(Dialect::Precise);
@@ -552,7 +572,7 @@ fn a_late_answer_to_a_cancelled_operation_changes_nothing() {
     assert_eq!(world.broker.status().sessions, 0);
 }
 
-/// Rule 4: an answer of `NotHeld` to the end of a hold is a counted defect.
+/// D-9: an answer of `NotHeld` to the end of a hold is a counted defect (rule 4).
 #[test]
 fn a_hold_that_was_not_there_is_counted() {
     let mut world = World::running(Dialect::Precise);

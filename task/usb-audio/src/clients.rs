@@ -177,6 +177,7 @@ mod tests {
             .collect()
     }
 
+    /// D-17: a replay is told once to each life of a client.
     #[test]
     fn a_client_that_starts_late_hears_of_each_card_once() {
         let mut clients = Clients::new();

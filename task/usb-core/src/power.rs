@@ -294,7 +294,8 @@ mod tests {
         assert_eq!(power.hold(task(30)), Err(HoldError::TooMany));
     }
 
-    /// U10: a hold may begin only while the device is fully active.
+    /// R2, R17, U10: a hold may begin only while the device is fully active; who asks
+    /// is told by the one who decides it.
     #[test]
     fn u10_hold_is_refused_in_every_state_but_active() {
         let mut power = Power::new();

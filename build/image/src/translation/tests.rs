@@ -90,6 +90,7 @@ fn task(name: &str) -> Who {
     Who::Task(name.to_owned())
 }
 
+/// R4: a task reaches its own memory, its pools and nothing that another can write.
 #[test]
 fn the_tables_of_the_image_keep_every_rule() {
     let bench = Bench::new();

@@ -126,8 +126,8 @@ fn the_slots_own_events_go_to_the_session_that_has_listened_longest() {
     }
 }
 
-/// X13: what is configured away ends its own session and no other; the driver
-/// takes down what its owner does not.
+/// D-15, X13: what is configured away, an IN endpoint at that, ends its own session
+/// and no other; the driver takes down what its owner does not.
 #[test]
 fn an_endpoint_that_is_configured_away_ends_its_own_session_and_no_other() {
     for (seed, personality) in personalities(6) {

@@ -245,6 +245,7 @@ fn machine(personality: Personality, seed: u64, ms: u64) -> (Machine, Desk) {
     (machine, desk)
 }
 
+/// D-6: some 700 packets go round a ring of one page; its Link leads nowhere else.
 #[test]
 fn a_session_plays_from_its_own_ring_and_leaves_nothing_behind() {
     for (seed, personality) in personalities(16) {
@@ -288,7 +289,8 @@ fn the_application_core_sleeps_while_the_session_plays() {
     machine.check();
 }
 
-/// Two endpoints, refusals in between, over and over on the same slot.
+/// R30: two endpoints, refusals in between (the sideband of 7.9 is one), over and
+/// over on the same slot.
 #[test]
 fn sessions_follow_one_another_on_one_slot() {
     for (seed, personality) in personalities(6) {

@@ -297,7 +297,8 @@ fn a_usb_core_that_dies_meanwhile_is_succeeded_by_one_that_starts_over() {
     }
 }
 
-/// Rule 6 holds for the suspend of a device that somebody streams on.
+/// R12: an interrupter keeps no device awake, that is the vote's; and rule 6 holds
+/// for the suspend of a device that somebody streams on.
 #[test]
 fn a_session_on_a_device_that_is_suspended_ends_in_order_first() {
     for (seed, personality) in able(10) {

@@ -233,6 +233,7 @@ fn a_device_that_goes_before_its_reset_was_acknowledged_is_told_gone() {
     }
 }
 
+/// R13: "revoked" does not come: forced when the time is over.
 #[test]
 fn a_session_whose_owner_does_not_let_go_is_taken_down_by_the_driver() {
     for (seed, personality) in able(5) {
@@ -503,6 +504,7 @@ fn a_gate_whose_closing_is_not_confirmed_does_not_hold_up_the_end() {
     }
 }
 
+/// R13, R33: a reset (U15) tells the session's owner, and waits for it with a deadline.
 #[test]
 fn a_reset_under_a_session_revokes_it_first() {
     for (seed, personality) in able(5) {

@@ -112,6 +112,7 @@ fn a_new_epoch_of_the_driver_voids_what_the_old_one_opened() {
     assert_eq!(bench.call(Call::Publish, [0, 0, 1, 1])[1], Refusal::NotNext as u32);
 }
 
+/// R21: gates of two controllers are open side by side, and neither is the other's.
 #[test]
 fn each_controllers_sessions_are_its_own() {
     let mut bench = Bench::open();

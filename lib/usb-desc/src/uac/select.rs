@@ -205,6 +205,7 @@ mod tests {
         assert_eq!(try_select(&[larger, larger], &CD), Ok(0));
     }
 
+    /// D-8: the service interval decides the alternate.
     #[test]
     fn the_nearest_data_interval_not_longer_than_the_wanted_one_wins() {
         let with_interval = |interval| {

@@ -130,6 +130,7 @@ fn each_dump_breaks_the_rules_it_is_known_to_break_and_no_other() {
     }
 }
 
+/// D-7: what has no revision that could be told is not offered.
 #[test]
 fn a_function_of_another_version_is_refused_and_none_of_its_streams_appear() {
     for dump in dumps("") {

@@ -144,7 +144,7 @@ fn an_access_outside_its_space_is_its_end_and_reaches_nothing() {
     }
 }
 
-/// Mail as fast as it goes, QMI garbage and foreign ports: the application core
+/// R27: mail as fast as it goes, QMI garbage and foreign ports: the application core
 /// is interrupted a bounded number of times, and the stream plays on exactly.
 #[test]
 fn a_flood_of_mail_costs_a_bounded_number_of_interrupts_and_no_sound() {

@@ -41,6 +41,7 @@ fn a_program_that_dies_at_any_moment_of_a_command_leaves_nothing_behind() {
     }
 }
 
+/// R9, D-14: the wait for a DSP that does not answer is nobody else's.
 #[test]
 fn a_silent_program_is_waited_for_and_then_its_stream_is_taken_while_others_are_served() {
     for seed in 0..8 {

@@ -83,7 +83,8 @@ fn d4_a_headset_plays_and_records_at_once_and_both_are_exact() {
     }
 }
 
-/// Rule 7, with two sessions of one device.
+/// R24: nobody looks for anything while streams run (rule 7, with two sessions of
+/// one device).
 #[test]
 fn the_application_core_sleeps_while_both_stream() {
     for seed in 0..8 {

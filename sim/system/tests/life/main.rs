@@ -8,6 +8,7 @@ mod contention;
 mod deaths;
 mod dsp;
 mod duplex;
+mod eager;
 mod repeat;
 mod tasks;
 mod two;

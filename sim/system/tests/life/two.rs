@@ -18,6 +18,7 @@ fn roomy(seed: u64) -> Personality {
         .expect("some controller is like that")
 }
 
+/// D-4: two devices, each with its own event ring and interrupter.
 #[test]
 fn two_headsets_play_at_once_and_both_are_exact() {
     for seed in 0..12 {
@@ -52,6 +53,7 @@ fn two_headsets_play_at_once_and_both_are_exact() {
     }
 }
 
+/// D-26: one of two devices leaves, and the other plays on.
 #[test]
 fn a_headset_that_is_pulled_leaves_the_other_ones_stream_alone() {
     for seed in 0..12 {

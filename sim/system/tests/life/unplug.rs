@@ -26,6 +26,7 @@ fn a_headset_pulled_while_it_plays_fails_the_command_and_the_next_one_is_exact()
     }
 }
 
+/// R2, R13: unplug (U14) waits for nobody, and ends in bounded time.
 #[test]
 fn a_headset_pulled_at_any_moment_of_enable_stream_and_disable_leaves_nothing_behind() {
     for seed in 0..60 {

@@ -53,6 +53,15 @@ impl World {
 
     /// A machine with that controller.
     pub(crate) fn with(personality: Personality, seed: u64) -> Self {
+        Self::with_program(personality, seed, || program::main(&program::core::Simulated))
+    }
+
+    /// The same with another program on the DSP than the project's.
+    pub(crate) fn with_program(
+        personality: Personality,
+        seed: u64,
+        program: impl Fn() + 'static,
+    ) -> Self {
         let first = personality.usb2_port(0).expect("every controller has one");
         let beginning = Beginning {
             description: image(),
@@ -61,7 +70,7 @@ impl World {
             deeds: Vec::new(),
             seed,
         };
-        let scene = Scene::power_on(beginning, |_| {});
+        let scene = Scene::power_on_with(beginning, program, |_| {});
         Self { scene, port: Port { controller: 0, port: first }, seed, faults: 0, violations: 0 }
     }
 

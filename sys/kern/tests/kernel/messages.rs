@@ -151,7 +151,7 @@ fn closed_receive_from_a_task_that_is_not_there_is_a_fault() {
     assert_eq!(bench.fault(1), usage(UsageError::TaskOutOfRange));
 }
 
-/// Rule 2: what the build has not drawn, the kernel does not let happen.
+/// R6, R25: what the build has not drawn, the kernel does not let happen.
 #[test]
 fn send_outside_the_mask_is_a_fault_even_to_the_dead() {
     // Down, to oneself, and to a dead incarnation.
@@ -406,6 +406,7 @@ fn the_first_fault_stays() {
     assert_eq!(bench.platform.faults.len(), 1);
 }
 
+/// R11: a seeded violation of the order is found before anything runs.
 #[test]
 #[should_panic(expected = "not more important")]
 fn an_image_with_a_send_downhill_does_not_start() {

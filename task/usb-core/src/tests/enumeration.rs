@@ -252,6 +252,7 @@ fn endpoints_of_alternate_0_are_configured_before_the_configuration_is_set() {
     assert_eq!(log[log.len() - 2..], ["configure drop=0x0 add=[(4, 32)]", "control 00 9 0001 0 0"]);
 }
 
+/// R28: what was told of a device is worth nothing once it is gone.
 #[test]
 fn unplug_voids_the_handle_and_gives_everything_back() {
     let (mut bench, device) = Bench::attached();
@@ -328,6 +329,7 @@ fn slot_that_cannot_be_disabled_yet_is_asked_for_again() {
     assert_eq!(bench.fake.0.borrow().open_slots.len(), 0);
 }
 
+/// R1: one more than there is room for is given up and counted; all others work.
 #[test]
 fn one_device_more_than_there_is_room_for_is_given_up() {
     let mut bench = Bench::new();

@@ -73,7 +73,8 @@ fn only_power_suspends_the_system() {
     assert_eq!(bench.core.start_resume(OTHER, 0).err(), Some(UsbCoreError::NotAllowed));
 }
 
-/// U3, R14: who is held stays up, is asked nothing, and does not come up twice.
+/// R14, R17, R28, U3: who is held stays up, is asked nothing, and does not come up
+/// twice. That it is up gives nobody else a right to it.
 #[test]
 fn u3_r14_held_device_stays_up_and_the_way_up_follows_the_decision() {
     let (mut bench, device) = Bench::claimed();
@@ -110,7 +111,7 @@ fn u8_suspend_of_everything_takes_held_devices_and_goes_deeper_on_request() {
     assert_eq!(bench.core.status().holds, 0);
 }
 
-/// DESIGN rule 4, R15.
+/// R15: no error, and no count that is left (DESIGN rule 4).
 #[test]
 fn r15_last_release_in_steady_suspend_suspends_late() {
     let (mut bench, device) = Bench::claimed();
