@@ -23,6 +23,10 @@ fn codes() -> impl Iterator<Item = u8> {
     (0..=36).chain([192, 224]).filter(|&code| code != 1)
 }
 
+/// Ring Underrun and Ring Overrun speak of no TRB (4.10.3.1): with a packet's
+/// pointer an event of theirs still says nothing of that packet.
+const OF_NO_TRB: [u8; 2] = [14, 15];
+
 /// What can go wrong at a point of a scenario.
 #[must_use]
 pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<What> {
@@ -30,8 +34,9 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
     let mut all = Vec::new();
     match site {
         Site::Allocation(n) if mortal(n, tasks) => all.push(What::Refuse),
-        Site::Command(_) | Site::Control(_) | Site::Packet(_) => {
-            all.extend(codes().map(What::Code))
+        Site::Command(_) | Site::Control(_) => all.extend(codes().map(What::Code)),
+        Site::Packet(_) => {
+            all.extend(codes().filter(|code| !OF_NO_TRB.contains(code)).map(What::Code));
         }
         Site::Edge(line) if is_own(line) => return all,
         Site::Edge(_) => {
