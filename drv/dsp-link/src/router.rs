@@ -29,12 +29,14 @@ const BUFFERS_EACH: usize = 7;
 /// News that waits for one client: its datagrams, and every service coming and
 /// going in between.
 const NEWS: usize = 24;
-/// Ports of this node count up from here, and are not soon reused. Above them
-/// stands the life of their owner: a service that another life offers is at
-/// another address, even if nobody was there to say that the old one is gone.
+/// Ports of a client's life count up from here, and are not soon reused. Above
+/// them stands whose they are, life included: a service that another life offers
+/// is at another address, even if nobody was there to say that the old one is
+/// gone; and one that the same life offers again, over a link that began anew, is
+/// at the address that the DSP knows.
 const FIRST_PORT: u32 = 0x4000;
 const LAST_PORT: u32 = 0xFFFF;
-const LIFE_SHIFT: u32 = 16;
+const OWNER_SHIFT: u32 = 16;
 
 const HERE: Node = Node(APP_NODE);
 const THERE: Node = Node(DSP_NODE);
@@ -71,6 +73,8 @@ enum News {
 #[derive(Debug)]
 struct Client {
     task: TaskId,
+    /// What its next port counts as.
+    next_port: u32,
     news: Fifo<News, NEWS>,
     buffers: usize,
     /// Its last send found the mailbox full.
@@ -91,7 +95,6 @@ pub struct Router {
     up: bool,
     hello_sent: bool,
     sockets: [Option<Socket>; PORTS],
-    next_port: u32,
     servers: [Option<Server>; SERVERS],
     clients: [Option<Client>; CLIENTS],
     buffers: [Buffer; BUFFERS],
@@ -114,7 +117,6 @@ impl Router {
             up: false,
             hello_sent: false,
             sockets: core::array::from_fn(|_| None),
-            next_port: FIRST_PORT,
             servers: core::array::from_fn(|_| None),
             clients: core::array::from_fn(|_| None),
             buffers: [const { Buffer { used: false, len: 0, bytes: [0; MAX_PAYLOAD] } }; BUFFERS],
@@ -169,14 +171,15 @@ impl Router {
         service: u32,
         instance: u32,
     ) -> Result<u32, DspLinkError> {
+        // What an earlier life of the owner had is free from here on.
         self.client(owner).ok_or(DspLinkError::NoPorts)?;
-        let number = self.next_port;
-        let port = u32::from(owner.generation().0) << LIFE_SHIFT | number;
-        let place =
-            self.sockets.iter_mut().find(|place| place.is_none()).ok_or(DspLinkError::NoPorts)?;
+        let free = self.sockets.iter().position(Option::is_none).ok_or(DspLinkError::NoPorts)?;
+        let client = self.client(owner).ok_or(DspLinkError::NoPorts)?;
+        let number = client.next_port;
+        client.next_port = if number == LAST_PORT { FIRST_PORT } else { number + 1 };
+        let port = u32::from(owner.0) << OWNER_SHIFT | number;
         let life = Life::Unannounced;
-        *place = Some(Socket { owner, port, service, instance, life, resume: None });
-        self.next_port = if number == LAST_PORT { FIRST_PORT } else { number + 1 };
+        self.sockets[free] = Some(Socket { owner, port, service, instance, life, resume: None });
         Ok(port)
     }
 
@@ -507,8 +510,14 @@ impl Router {
                     self.client_died(former);
                 }
                 let index = self.clients.iter().position(Option::is_none)?;
-                let mut client =
-                    Client { task, news: Fifo::new(), buffers: 0, wants_room: false, hint: false };
+                let mut client = Client {
+                    task,
+                    next_port: FIRST_PORT,
+                    news: Fifo::new(),
+                    buffers: 0,
+                    wants_room: false,
+                    hint: false,
+                };
                 client.replay(&self.servers);
                 self.clients[index] = Some(client);
                 index

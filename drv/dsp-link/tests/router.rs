@@ -113,6 +113,18 @@ fn another_incarnation_inherits_nothing() {
     assert_eq!(refused, Some(DspLinkError::NotPortOwner));
 }
 
+/// Rule 9: this node's program can die without the broker; what the DSP had asked
+/// at the broker's address still stands there.
+#[test]
+fn a_life_offers_its_service_at_one_address_over_any_link() {
+    let again = TaskId::new(6, Generation(1));
+    let mut router = Router::new();
+    router.publish(BROKER, SERVICE, 1).expect("a port");
+    let port = router.publish(again, SERVICE, 1).expect("a port");
+    assert_eq!(Router::new().publish(again, SERVICE, 1), Ok(port));
+    assert_ne!(router.publish(HIFFY, 5, 1), router.publish(TaskId::new(8, Generation(0)), 5, 1));
+}
+
 /// Link and broker can die together; then nobody tells the DSP that the old
 /// service is gone, and the new one must not be taken for it.
 #[test]
