@@ -40,10 +40,13 @@ impl Binary<'_> {
         for feature in self.features {
             features.extend([",", feature]);
         }
+        // The compiler's own of that name, without frame pointers.
+        let target = format!("build/image/targets/{}.json", self.target);
         let mut command = Command::new(cargo);
         command
             .current_dir(&folders.workspace)
-            .args(["rustc", "--quiet", "--profile", profile, "--target", self.target])
+            .args(["rustc", "--quiet", "--profile", profile, "-Zjson-target-spec"])
+            .args(["--target", &target])
             .args(["--package", self.package, "--bin", self.binary, "--features", &features])
             .args(["-Zbuild-std=core", &format!("-Zbuild-std-features={core}")])
             .arg("--target-dir")
@@ -60,6 +63,8 @@ impl Binary<'_> {
             .env(self.generated.0, self.generated.1);
         command.env_remove("RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
         let mut arguments = renamed(folders);
+        // Without, what never returns does not keep where it came from.
+        arguments.push("-Cforce-unwind-tables=yes".to_owned());
         arguments.extend(self.cpu.map(|cpu| format!("-Ctarget-cpu={cpu}")));
         if self.panics == Panics::Places {
             // Without texts nothing is printed, and Debug has nothing to say. What

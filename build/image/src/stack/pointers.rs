@@ -6,13 +6,13 @@
 
 use super::Code;
 use super::thumb::{Effect, Register};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Where pointers come from.
 #[derive(Debug, Default)]
 pub(super) struct Pointers {
     /// By function and register: whose addresses it is loaded with.
-    loaded: HashMap<(u32, Register), Vec<u32>>,
+    loaded: HashMap<(u32, Register), BTreeSet<u32>>,
     /// Functions whose addresses go elsewhere.
     taken: Vec<u32>,
 }
@@ -46,7 +46,7 @@ impl Pointers {
         if let Some(functions) = self.loaded.get(&(start, register))
             && !functions.is_empty()
         {
-            return functions.clone();
+            return functions.iter().copied().collect();
         }
         let mut functions = self.taken.clone();
         if outlined {
@@ -64,10 +64,13 @@ fn function(code: &Code, word: u32) -> Option<u32> {
     code.function(word & !1).filter(|_| word & 1 == 1)
 }
 
+/// By register: the functions whose addresses it is loaded with.
+type Loaded = HashMap<Register, BTreeSet<u32>>;
+
 /// Which functions' addresses the function from `start` to `end` loads into
 /// which register, and which registers it calls.
-fn look(code: &Code, start: u32, end: u32) -> (HashMap<Register, Vec<u32>>, HashSet<Register>) {
-    let mut loaded: HashMap<Register, Vec<u32>> = HashMap::new();
+fn look(code: &Code, start: u32, end: u32) -> (Loaded, HashSet<Register>) {
+    let mut loaded = Loaded::new();
     let mut called = HashSet::new();
     let mut lows: HashMap<Register, u32> = HashMap::new();
     let mut at = start;
@@ -101,7 +104,7 @@ fn look(code: &Code, start: u32, end: u32) -> (HashMap<Register, Vec<u32>>, Hash
         if let Some((register, value)) = value
             && let Some(function) = function(code, value)
         {
-            loaded.entry(register).or_default().push(function);
+            loaded.entry(register).or_default().insert(function);
         }
     }
     (loaded, called)

@@ -1,3 +1,4 @@
+use super::thumb::Effect;
 use super::{Code, Gap, Pointers};
 use std::collections::BTreeMap;
 
@@ -90,6 +91,20 @@ fn a_function_whose_address_is_loaded_is_followed() {
     let bound = code.bound(BASE);
     assert_eq!((bound.bytes, bound.path[1].0.as_str()), (40, "g"));
     assert!(bound.is_certain());
+}
+
+/// Registers that are moved to and fro without end lead where one of them does:
+/// a list of places would double with each move.
+#[test]
+fn a_pointer_that_is_moved_to_and_fro_leads_to_one_place() {
+    let [there, back] = [0x4637, 0x463E]; // mov r7, r6; mov r6, r7
+    let code = code(&[
+        ("f", &[PUSH_20, 0x4E03, there, back, there, back, 0x47B0, POP_20, 0x0015, 0x4030]),
+        ("g", &[PUSH_20, POP_20]),
+    ]);
+    let Some((Effect::Load(r6, _), _)) = code.effect(BASE + 2) else { panic!("no load") };
+    assert_eq!(code.pointers.behind(BASE, r6, false), [BASE + 20]);
+    assert_eq!(code.bound(BASE).bytes, 40);
 }
 
 /// A pointer from elsewhere can be each function whose address goes somewhere.

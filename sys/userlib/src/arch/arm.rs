@@ -1,8 +1,10 @@
 //! The machine is an ARMv7-A core under the kernel; a call is an SVC.
 //!
-//! The stub is naked, has no unwind information and changes the stack with
-//! `push` alone, leaving lr as it was: that is what Humility undoes to find a
-//! waiting task's caller.
+//! A stub is naked, has no unwind information and changes the stack with `push`
+//! alone, leaving lr as it was: that is what Humility undoes to find a waiting
+//! task's caller. It goes on there with the stack pointer of the stub. So the
+//! caller has a frame in r7, by which anybody finds the next one; nothing else
+//! in a task needs a frame pointer.
 
 use core::arch::naked_asm;
 use core::cell::UnsafeCell;
@@ -14,6 +16,26 @@ use super::Registers;
 // Tasks are linked again when the script changes.
 const _: &str = include_str!("../../task.x");
 
+/// The body of a naked function that calls `$stub` in a frame of its own.
+macro_rules! framed {
+    ($stub:ident) => {
+        naked_asm!(
+            ".cfi_sections .debug_frame",
+            ".cfi_startproc",
+            "push {{r7, lr}}",
+            ".cfi_def_cfa_offset 8",
+            ".cfi_offset lr, -4",
+            ".cfi_offset r7, -8",
+            "mov r7, sp",
+            ".cfi_def_cfa_register r7",
+            "bl {stub}",
+            "pop {{r7, pc}}",
+            ".cfi_endproc",
+            stub = sym $stub
+        )
+    };
+}
+
 /// A system call.
 ///
 /// # Safety
@@ -22,6 +44,13 @@ const _: &str = include_str!("../../task.x");
 /// them against the task's regions, but cannot check lifetimes.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn syscall(registers: &mut Registers) {
+    framed!(stub)
+}
+
+/// # Safety
+/// As [`syscall`].
+#[unsafe(naked)]
+unsafe extern "C" fn stub(registers: &mut Registers) {
     naked_asm!(
         "push {{r4-r11, lr}}",
         "ldm r0, {{r4-r11}}",
@@ -34,11 +63,18 @@ pub(crate) unsafe extern "C" fn syscall(registers: &mut Registers) {
 /// A system call with two arguments, none of them an address, and one result.
 pub(crate) fn short_syscall(a: usize, b: usize, number: usize) -> usize {
     // SAFETY: names no memory.
-    unsafe { short_stub(a, b, number) }
+    unsafe { short_framed(a, b, number) }
 }
 
 /// # Safety
 /// The call must take no address.
+#[unsafe(naked)]
+unsafe extern "C" fn short_framed(a: usize, b: usize, number: usize) -> usize {
+    framed!(short_stub)
+}
+
+/// # Safety
+/// As [`short_framed`].
 #[unsafe(naked)]
 unsafe extern "C" fn short_stub(a: usize, b: usize, number: usize) -> usize {
     naked_asm!(
