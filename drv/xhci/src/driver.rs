@@ -99,11 +99,11 @@ impl<'c> Driver<'c> {
         Self {
             config,
             epoch: epoch.0,
+            peers: Peers::new(&neighbours),
             startup: Startup::new(),
             hw: None,
             safe: false,
             iommu: Iommu::from(IOMMU.get_task_id()),
-            peers: Peers::new(&neighbours),
             gate: Gate::new(config),
             commands: Commands::new(),
             events: ConsumerRing::new(PER_PAGE),

@@ -37,3 +37,9 @@ pub const NOTICE: u16 = 103;
 pub const GATE1_TO_APP: u16 = 104;
 /// A debugger's program lies before `hiffy`.
 pub const HIFFY: u16 = 105;
+/// The system is to suspend, but for devices that are held (`power`).
+pub const SUSPEND: u16 = 110;
+/// The system is to suspend with every device.
+pub const HIBERNATE: u16 = 111;
+/// The system is to resume.
+pub const RESUME: u16 = 112;

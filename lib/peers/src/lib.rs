@@ -58,7 +58,9 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Begins to watch the tasks with these indices, as they are now.
+    /// Begins to watch the tasks with these indices, as they are now. Whoever
+    /// is sent to is looked up after this: a death in between is then told,
+    /// and one before it is seen in the lookup.
     ///
     /// # Panics
     /// When there are more than an image can have.

@@ -29,6 +29,12 @@ pub enum What {
     EndProgram,
     /// The DSP's program stands still for so many milliseconds.
     Silence(u32),
+    /// The system is told to suspend.
+    Suspend,
+    /// The system is told to suspend with every device.
+    Hibernate,
+    /// The system is told to resume.
+    Resume,
 }
 
 /// Something that goes wrong, and where.
@@ -55,7 +61,13 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
         match self {
-            Self::Kill | Self::Refuse | Self::Drop | Self::EndProgram => Ok(()),
+            Self::Kill
+            | Self::Refuse
+            | Self::Drop
+            | Self::EndProgram
+            | Self::Suspend
+            | Self::Hibernate
+            | Self::Resume => Ok(()),
             Self::Code(code) => write!(f, " {code}"),
             Self::Delay(us) | Self::Double(us) => write!(f, " {us}"),
             Self::Unplug(place) => write!(f, " {place}"),
@@ -80,6 +92,9 @@ impl What {
             Self::Replug(..) => "replug",
             Self::EndProgram => "end-program",
             Self::Silence(_) => "silence",
+            Self::Suspend => "suspend",
+            Self::Hibernate => "hibernate",
+            Self::Resume => "resume",
         }
     }
 
@@ -104,12 +119,16 @@ impl What {
                 .and_then(|place| Some(Self::Replug(place, number()?))),
             "end-program" => Some(Self::EndProgram),
             "silence" => number().map(Self::Silence),
+            "suspend" => Some(Self::Suspend),
+            "hibernate" => Some(Self::Hibernate),
+            "resume" => Some(Self::Resume),
             _ => None,
         };
         what.filter(|_| words.next().is_none()).ok_or_else(|| {
             format!(
                 "'{text}' is no fault; one of kill, refuse, code N, drop, delay US, double US, \
-                 unplug PLACE, replug PLACE MS, end-program, silence MS"
+                 unplug PLACE, replug PLACE MS, end-program, silence MS, suspend, hibernate, \
+                 resume"
             )
         })
     }

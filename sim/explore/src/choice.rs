@@ -55,6 +55,7 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
     }
     all.push(What::EndProgram);
     all.extend(SILENCE_MS.map(What::Silence));
+    all.extend([What::Suspend, What::Hibernate, What::Resume]);
     all
 }
 
@@ -139,7 +140,16 @@ const fn is_of_an_edge(what: What) -> bool {
 
 /// Whether a fault comes from outside, so that it can strike anywhere.
 const fn is_from_outside(what: What) -> bool {
-    matches!(what, What::Unplug(_) | What::Replug(..) | What::EndProgram | What::Silence(_))
+    matches!(
+        what,
+        What::Unplug(_)
+            | What::Replug(..)
+            | What::EndProgram
+            | What::Silence(_)
+            | What::Suspend
+            | What::Hibernate
+            | What::Resume
+    )
 }
 
 /// How often a point is looked for at which a kind of fault applies.

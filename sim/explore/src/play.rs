@@ -140,6 +140,15 @@ impl Play<'_> {
         self.command = Some(self.scene.order(&Stage::sound(ms), path));
     }
 
+    /// Tells the system to suspend, or to resume.
+    pub(crate) fn ring(&mut self, bell: u16) {
+        self.tell(|| match bell {
+            bell::RESUME => "the system is told to resume".to_owned(),
+            _ => "the system is told to suspend".to_owned(),
+        });
+        self.scene.ring(bell);
+    }
+
     /// Puts a sound where routes find it.
     pub(crate) fn lay_down(&mut self, ms: u32) {
         self.scene.lay_down(&Stage::sound(ms), Path::Offload);
@@ -251,6 +260,9 @@ impl<'a> Play<'a> {
                 }
                 What::EndProgram => Err(Some(Deed::KillProgram)),
                 What::Silence(ms) => Err(Some(Deed::StarveProgram(Time::ms(ms.into())))),
+                What::Suspend => Err(Some(Deed::Ring(bell::SUSPEND))),
+                What::Hibernate => Err(Some(Deed::Ring(bell::HIBERNATE))),
+                What::Resume => Err(Some(Deed::Ring(bell::RESUME))),
             };
             match fault {
                 Ok(fault) => {
@@ -311,8 +323,10 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Gives everything time to come back, and what was pulled its place.
+    /// Gives everything time to come back, and what was pulled its place. The
+    /// system wakes up.
     fn come_back(&mut self) {
+        self.scene.ring(bell::RESUME);
         self.scene.run_for(RECOVERY + self.silence);
         for (place, &port) in self.ports.iter().enumerate() {
             // One that is there stays.

@@ -1,6 +1,7 @@
 //! What is done to the machine, apart from what goes wrong.
 
 use crate::play::Play;
+use dsp_abi::bell;
 use dsp_abi::media::Path;
 use fabric::Time;
 use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
@@ -31,6 +32,9 @@ pub enum Scenario {
     Toggle,
     /// One stream over the application core.
     Host,
+    /// Two headsets; the system sleeps while a stream over the DSP plays to one of
+    /// them, and wakes up.
+    Sleeping,
 }
 
 /// How long an errand asks again, in milliseconds.
@@ -40,13 +44,14 @@ const ROUTE: u32 = 48 * 20;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stream,
         Self::Feedback,
         Self::TwoDevices,
         Self::Competitor,
         Self::Toggle,
         Self::Host,
+        Self::Sleeping,
     ];
 
     /// Its name.
@@ -59,6 +64,7 @@ impl Scenario {
             Self::Competitor => "competitor",
             Self::Toggle => "toggle",
             Self::Host => "host",
+            Self::Sleeping => "sleeping",
         }
     }
 
@@ -81,7 +87,7 @@ impl Scenario {
         match self {
             Self::Stream => vec![Model::Sync],
             Self::Feedback => vec![own[(seed % 2) as usize]],
-            Self::TwoDevices => vec![turn(0), turn(1)],
+            Self::TwoDevices | Self::Sleeping => vec![turn(0), turn(1)],
             Self::Competitor | Self::Toggle | Self::Host => vec![turn(0)],
         }
     }
@@ -95,6 +101,7 @@ impl Scenario {
     pub(crate) const fn longest(self) -> u32 {
         match self {
             Self::TwoDevices => 420,
+            Self::Sleeping => 160,
             _ => 40,
         }
     }
@@ -122,6 +129,18 @@ impl Scenario {
                 // The debounce and an enumeration take some 200 ms.
                 play.scene.run_for(Time::ms(230 + u64::from(rng.below(60))));
                 play.errand("a second stream", || route(ROUTE, None));
+                play.wait();
+            }
+            Self::Sleeping => {
+                play.plug(0, delay);
+                play.plug(1, u64::from(rng.below(30_000)));
+                play.scene.run_for(Time::ms(400));
+                play.order(self.longest(), Path::Offload);
+                play.until_packets(Time::ms(1_000));
+                play.ring(bell::SUSPEND);
+                // A bus needs 45 ms to go down and to come up.
+                play.scene.run_for(Time::ms(u64::from(rng.below(80))));
+                play.ring(bell::RESUME);
                 play.wait();
             }
             Self::Competitor => {

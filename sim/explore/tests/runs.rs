@@ -116,6 +116,9 @@ fn a_case_as_a_file_is_read_back_and_a_wrong_one_is_refused_in_words() {
         What::Replug(0, 150),
         What::EndProgram,
         What::Silence(700),
+        What::Suspend,
+        What::Hibernate,
+        What::Resume,
     ];
     let strikes =
         (1..).zip(whats).map(|(n, what)| Strike { at: point(Site::Command(0), n), what }).collect();

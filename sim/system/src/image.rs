@@ -25,8 +25,17 @@ pub struct Description {
 }
 
 /// The crates of tasks that the simulator knows how to start.
-const KNOWN: [&str; 8] =
-    ["jefe", "iommu", "dsp-link", "xhci", "usb-core", "usb-audio", "offload-broker", "player"];
+const KNOWN: [&str; 9] = [
+    "jefe",
+    "iommu",
+    "dsp-link",
+    "xhci",
+    "usb-core",
+    "usb-audio",
+    "offload-broker",
+    "player",
+    "power",
+];
 
 impl Description {
     /// Reads `app.toml` at `path`.
@@ -317,6 +326,16 @@ impl Description {
                     index: index.0,
                 };
                 Task::new(&task.name, move || player::main(&config))
+            }
+            "power" => {
+                let config = power::Config {
+                    suspend: bit("suspend"),
+                    hibernate: bit("hibernate"),
+                    resume: bit("resume"),
+                    peer_changed: bit("peer_changed"),
+                    mask: bits,
+                };
+                Task::new(&task.name, move || power::main(&config))
             }
             other => unreachable!("crate {other} passed the check of known crates"),
         }

@@ -251,10 +251,15 @@ impl Scene {
         self.after(Time::ZERO, Deed::Unplug(port));
     }
 
+    /// Rings a bell, now: `bell::SUSPEND`, say.
+    pub fn ring(&mut self, bell: u16) {
+        self.after(Time::ZERO, Deed::Ring(bell));
+    }
+
     /// Lays a command for `sound` down and rings the player; its sequence.
     pub fn order(&mut self, sound: &Sound, path: Path) -> u32 {
         let sequence = self.lay_down(sound, path);
-        self.after(Time::ZERO, Deed::Ring(bell::PLAYER));
+        self.ring(bell::PLAYER);
         sequence
     }
 

@@ -138,13 +138,13 @@ pub(crate) fn run(config: &Config) -> ! {
         Settings { dialect: config.dialect, sid: config.sid, buffer_pages: config.media.pages() };
     let mut executor = Executor {
         config,
+        peers: Peers::new(config.neighbours),
         core: Broker::new(settings, peers::epoch()),
         audio: UsbAudio::from(USB_AUDIO.get_task_id()),
         usb: UsbCore::from(USB_CORE.get_task_id()),
         xhci: Xhci::from(XHCI.get_task_id()),
         iommu: Iommu::from(IOMMU.get_task_id()),
         link: DspLink::from(DSP_LINK.get_task_id()),
-        peers: Peers::new(config.neighbours),
         tickets: [None; SESSIONS],
         answers: Fifo::new(),
         deaths: Fifo::new(),

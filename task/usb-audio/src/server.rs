@@ -136,8 +136,8 @@ struct AudioServer<'c> {
 pub(crate) fn run(config: &Config) -> ! {
     let mut server = AudioServer {
         config,
-        system: System { core: UsbCore::from(USB_CORE.get_task_id()) },
         peers: Peers::new(config.neighbours),
+        system: System { core: UsbCore::from(USB_CORE.get_task_id()) },
         engine: Engine::new(peers::epoch()),
         armed: None,
     };

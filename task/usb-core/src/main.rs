@@ -7,6 +7,6 @@ userlib::task!(usb_core::main(&usb_core::Config {
     neighbours: image::NEIGHBOURS,
     peer_changed: image::notifications::PEER_CHANGED,
     xhci: image::notifications::XHCI,
-    power: None,
+    power: Some(image::tasks::POWER),
     autosuspend_ms: image::config::AUTOSUSPEND_MS as u32,
 }));

@@ -44,13 +44,14 @@ pub(crate) fn run(config: &Config) -> ! {
     // Every client shares an edge with this task, the driver and the
     // supervisor do as well.
     assert!(config.neighbours.len() <= MAX_CLIENTS + 2, "more clients than MAX_CLIENTS");
+    let peers = Peers::new(config.neighbours);
     let xhci = Xhci::from(XHCI.get_task_id());
     let autosuspend_ms = Some(u64::from(config.autosuspend_ms)).filter(|&ms| ms != 0);
     let settings = Settings { power: config.power, autosuspend_ms };
     let mut server = Server {
         config,
         core: Core::new(xhci, peers::epoch(), settings),
-        peers: Peers::new(config.neighbours),
+        peers,
         armed: None,
         packets: [0; MAX_PACKETS],
     };

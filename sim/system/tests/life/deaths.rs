@@ -66,3 +66,19 @@ killed_anywhere! {
         "offload_broker";
     the_player_dies_anywhere_in_a_route, the_player_dies_anywhere_in_a_host_stream: "player";
 }
+
+/// Everybody takes the names of those above and below at its first instructions;
+/// who dies between two of those is missed by nobody.
+#[test]
+fn a_server_that_dies_while_its_neighbours_begin_is_met_again() {
+    for victim in ["iommu", "dsp_link", "xhci", "usb_core", "usb_audio", "offload_broker"] {
+        for point in (400..1_300).step_by(4) {
+            let mut world = World::with_headset(2);
+            let index = world.scene.machine.task_named(victim).expect("the image has it");
+            let sequence = world.scene.order(&sound(40), Path::Offload);
+            world.scene.machine.kill_at(point, Some(index));
+            let answer = world.scene.wait(sequence, PATIENCE);
+            assert!(answer.is_some(), "{victim} died at point {point}: the player is told nothing");
+        }
+    }
+}

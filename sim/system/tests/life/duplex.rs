@@ -1,6 +1,6 @@
 //! A headset that plays and records at once: two sessions of one device.
 
-use crate::world::{LIMIT, World, route, sound};
+use crate::world::{LIMIT, World, roomy, route, sound};
 use dsp_abi::media::Path;
 use fabric::{Rng, Time};
 use judge::sound::Sound;
@@ -8,18 +8,9 @@ use offload_broker_api::{RouteEnding, RouteHandle, RouteState};
 use system::scene::Mark;
 use usb_model::headset::Model;
 use usb_types::Direction;
-use xhc::Personality;
-
-/// A controller with interrupters for two sessions.
-fn roomy(seed: u64) -> Personality {
-    (0..)
-        .map(|n| Personality::seeded(seed + 1000 * n))
-        .find(|personality| personality.interrupters >= 3)
-        .expect("some controller is like that")
-}
 
 fn with_headset(seed: u64) -> World {
-    let mut world = World::with(roomy(seed), seed);
+    let mut world = World::with(roomy(seed, 1), seed);
     world.scene.plug(world.port, Model::Capture, seed);
     world.scene.run_for(Time::ms(500));
     world

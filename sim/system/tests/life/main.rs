@@ -10,6 +10,7 @@ mod dsp;
 mod duplex;
 mod eager;
 mod repeat;
+mod sleep;
 mod tasks;
 mod two;
 mod unplug;

@@ -5,8 +5,8 @@ use dsp_abi::media::{Path, PlayerState};
 use fabric::{Rng, Time};
 
 /// The tasks that may die; the supervisor may not.
-const MORTALS: [&str; 7] =
-    ["iommu", "dsp_link", "xhci", "usb_core", "usb_audio", "offload_broker", "player"];
+const MORTALS: [&str; 8] =
+    ["iommu", "dsp_link", "xhci", "usb_core", "usb_audio", "offload_broker", "player", "power"];
 
 #[test]
 fn any_task_dies_while_nothing_plays_and_the_next_sound_is_exact() {
@@ -88,4 +88,9 @@ fn a_stream_plays_on_when_the_audio_class_dies() {
 #[test]
 fn a_stream_plays_on_when_the_link_dies() {
     stream_plays_on("dsp_link");
+}
+
+#[test]
+fn a_stream_plays_on_when_the_one_who_suspends_dies() {
+    stream_plays_on("power");
 }

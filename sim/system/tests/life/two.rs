@@ -1,6 +1,6 @@
 //! Two headsets at once.
 
-use crate::world::{LIMIT, World, route, sound};
+use crate::world::{LIMIT, World, roomy, route, sound};
 use dsp_abi::media::{Path, PlayerState};
 use fabric::Time;
 use offload_broker_api::RouteState;
@@ -8,21 +8,12 @@ use system::scene::Port;
 use usb_model::Speed;
 use usb_model::headset::Model;
 use usb_types::Direction;
-use xhc::Personality;
-
-/// A controller with room for two streams of two headsets.
-fn roomy(seed: u64) -> Personality {
-    (0..)
-        .map(|n| Personality::seeded(seed + 1000 * n))
-        .find(|p| p.usb2_ports >= 2 && p.interrupters >= 3)
-        .expect("some controller is like that")
-}
 
 /// D-4: two devices, each with its own event ring and interrupter.
 #[test]
 fn two_headsets_play_at_once_and_both_are_exact() {
     for seed in 0..12 {
-        let personality = roomy(seed);
+        let personality = roomy(seed, 2);
         let second = personality.usb2_port(1).expect("it has two");
         let mut world = World::with(personality, seed);
         let second = Port { controller: 0, port: second };
@@ -57,7 +48,7 @@ fn two_headsets_play_at_once_and_both_are_exact() {
 #[test]
 fn a_headset_that_is_pulled_leaves_the_other_ones_stream_alone() {
     for seed in 0..12 {
-        let personality = roomy(seed);
+        let personality = roomy(seed, 2);
         let second = personality.usb2_port(1).expect("it has two");
         let mut world = World::with(personality, seed);
         let second = Port { controller: 0, port: second };

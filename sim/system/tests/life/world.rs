@@ -236,6 +236,15 @@ impl World {
     }
 }
 
+/// A controller with so many ports for headsets, and interrupters for two
+/// sessions.
+pub(crate) fn roomy(seed: u64, headsets: u8) -> Personality {
+    (0..)
+        .map(|n| Personality::seeded(seed + 1000 * n))
+        .find(|p| p.usb2_ports >= headsets && p.interrupters >= 3)
+        .expect("some controller is like that")
+}
+
 /// What another client than the player asks for: 48 kHz, 16 bits.
 pub(crate) fn route(direction: Direction, frames: u32) -> RouteRequest {
     RouteRequest {
