@@ -426,20 +426,26 @@ impl<S: Script> host::Board for Board<S> {
     }
 
     fn run_events(&mut self, now: host::Time) {
-        while let Some(event) = self.parts.fabric.next_due(words::time(now)) {
-            if event.device == self.monitor_device {
-                self.monitor.wake(&mut self.parts, event);
-            } else if event.device == SCRIPT {
-                self.script.wake(&mut self.parts, &mut self.monitor, event.token);
-            } else {
-                let n = usize::from(event.device.0 - FIRST_CONTROLLER);
-                self.parts.controllers[n].wake(&mut self.parts.fabric, event.token);
-                self.look_at_wires();
+        loop {
+            while let Some(event) = self.parts.fabric.next_due(words::time(now)) {
+                if event.device == self.monitor_device {
+                    self.monitor.wake(&mut self.parts, event);
+                } else if event.device == SCRIPT {
+                    self.script.wake(&mut self.parts, &mut self.monitor, event.token);
+                } else {
+                    let n = usize::from(event.device.0 - FIRST_CONTROLLER);
+                    self.parts.controllers[n].wake(&mut self.parts.fabric, event.token);
+                    self.look_at_wires();
+                }
+                self.settle();
             }
+            // An edge of the fabric's own is no device's event; whoever takes it
+            // may have others.
             self.settle();
+            if self.parts.fabric.events.next_at() > words::time(now) {
+                return;
+            }
         }
-        // An edge of the fabric's own is no device's event.
-        self.settle();
     }
 
     fn wants_attention(&mut self) -> bool {

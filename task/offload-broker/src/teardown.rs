@@ -171,12 +171,12 @@ impl Step {
 /// The next step for what is held, leaving out what is `stuck`; steps that
 /// depend on a stuck one become stuck with it. While nobody can say that the
 /// controller has stopped, nothing is taken from it: its reset will stand for
-/// the steps that its driver died before.
+/// the steps that its driver or the mapper died before.
 pub fn next(held: &Held, stuck: &mut Steps) -> Option<(Step, Undo)> {
     for step in ORDER {
         let Some(undo) = step.undo(held) else { continue };
-        let runs = held.adrift && step == S::DisplaceBuffer;
-        if runs || step.after().iter().any(|&earlier| stuck.contains(earlier)) {
+        let reached = held.adrift && matches!(step, S::DisplaceBuffer | S::Scrub);
+        if reached || step.after().iter().any(|&earlier| stuck.contains(earlier)) {
             stuck.insert(step);
         }
         if !stuck.contains(step) {

@@ -485,6 +485,24 @@ fn a_session_that_was_never_armed_does_not_wait_for_a_reset() {
     world.assert_clean();
 }
 
+/// Rule 6: what the mapper had let through when it died, the SMMU lets through until
+/// the mapper's next life, and that may be long in coming.
+#[test]
+fn what_a_dead_mapper_let_through_is_not_freed_before_its_next_life() {
+    let mut world = World::running(Dialect::Precise);
+    world.mute.insert("displace_buffer");
+    world.request(PEER, 2, disable(1, 0));
+    world.pass(200);
+    world.log.clear();
+    world.input(Input::ServerDied(Server::Iommu));
+    assert!(!world.log.contains(&"scrub"), "{:?}", world.log);
+    assert_eq!(world.last().status, Some(Status::SUCCESS));
+    world.log.clear();
+    world.input(Input::ControllerReady);
+    assert_eq!(world.log, ["scrub"]);
+    world.assert_clean();
+}
+
 /// Not confirmed by its deadline: nothing that may be seen is freed, the vote
 /// goes all the same, who waits is answered, and the rest is done once the DSP
 /// was reset.

@@ -65,8 +65,8 @@ pub struct Held {
     pub running: bool,
     /// The endpoints are set up for the rings, the interrupter may be on.
     pub armed: bool,
-    /// The driver died with the endpoints set up: the controller may run them
-    /// until it was reset.
+    /// The driver died with the endpoints set up, or the mapper with a buffer:
+    /// the controller may run the ones and reach the other until it was reset.
     pub adrift: bool,
 }
 
@@ -81,6 +81,8 @@ impl Held {
                 (self.data, self.sync) = (None, None);
             }
             Server::Iommu => {
+                // Until its next life begins, the SMMU lets through what it did.
+                self.adrift |= self.buffer.is_some();
                 (self.window, self.peer) = (None, PeerPlaces::default());
                 (self.buffer_bus, self.buffer_grant) = (None, None);
             }

@@ -291,6 +291,9 @@ impl World {
         if let Input::ServerDied(server) = input {
             return self.die(server);
         }
+        if matches!(input, Input::ControllerReady) {
+            self.placed_buffers.retain(|(window, _)| self.windows.contains_key(window));
+        }
         self.broker.step(self.now, input);
         self.work();
     }
@@ -388,11 +391,11 @@ impl World {
                 self.windows.values_mut().for_each(|window| window.rings = false);
                 self.grants.retain(|_, grant| !grant.is_ring());
             }
+            // What the SMMU let through it lets through until the mapper's next
+            // life, which the controller's new beginning needs.
             Server::Iommu => {
                 self.windows.clear();
                 self.grants.clear();
-                self.placed_buffers.clear();
-                self.taken.clear();
             }
         }
         let (dead, alive) =
