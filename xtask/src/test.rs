@@ -27,9 +27,9 @@ pub(crate) struct Test {
     /// Leave out what is built for the board and boots in QEMU
     #[arg(long)]
     no_board: bool,
-    /// Run this step alone
+    /// Run this step alone, or these
     #[arg(long, value_name = "STEP", value_parser = NAMES)]
-    only: Option<String>,
+    only: Vec<String>,
 }
 
 /// The steps in their order.
@@ -131,7 +131,7 @@ impl Test {
 
 impl Test {
     fn wants(&self, step: &str) -> bool {
-        self.only.as_deref().is_none_or(|only| only == step)
+        self.only.is_empty() || self.only.iter().any(|only| only == step)
     }
 
     /// What is built for the board, and boots in QEMU.

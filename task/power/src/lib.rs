@@ -82,7 +82,7 @@ counted_ringbuf!(Trace, 32, Trace::None);
 /// Runs the task.
 #[inline(always)]
 pub fn main(config: &Config) -> ! {
-    let mut task = Task { usb: UsbCore::from(USB_CORE.get_task_id()), state: State::BEGIN };
+    let mut task = Power { usb: UsbCore::from(USB_CORE.get_task_id()), state: State::BEGIN };
     let bells = config.suspend | config.hibernate | config.resume;
     sys_irq_control(bells, true);
     task.happen(Event::Begun);
@@ -104,12 +104,12 @@ pub fn main(config: &Config) -> ! {
     }
 }
 
-struct Task {
+struct Power {
     usb: UsbCore,
     state: State,
 }
 
-impl Task {
+impl Power {
     /// Takes in what happened, and does what follows until that is to wait.
     fn happen(&mut self, mut event: Event) {
         loop {

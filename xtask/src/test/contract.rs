@@ -41,8 +41,10 @@ fn run(wrong: &mut Vec<String>) -> Result<String, Stop> {
     }
     story::check(&session, wrong)?;
     views::check("--dump", &folder().join("after.dump"), &built.image.archive, wrong)?;
-    files::check(&built.image.archive, &session.after, wrong)?;
-    let fallen = fallen::check(wrong)?;
+    let others = fallen::Built::new()?;
+    let archives = files::Archives { own: &built.image.archive, other: &others.messages.archive };
+    files::check(&archives, &session.after, wrong)?;
+    let fallen = fallen::check(&others, wrong)?;
     Ok(format!(
         "{} rows, {damaged} damages seen; a dump in {} ms, the stream exact; {fallen}",
         ROWS.len(),

@@ -20,13 +20,24 @@ use view::{Programs, System, Which};
 const MESSAGE: &str = "the panicker gives up";
 const FILE: &str = "test/suite/src/main.rs";
 
+/// Both images.
+pub(super) struct Built {
+    pub(super) messages: Image,
+    places: Image,
+}
+
+impl Built {
+    pub(super) fn new() -> Result<Self, Stop> {
+        let build = |name: &str| board::build(&root().join("test").join(name)).map_err(Stop::Said);
+        Ok(Self { messages: build("app-panics.toml")?, places: build("app-panics-places.toml")? })
+    }
+}
+
 /// Runs both; says what was seen.
-pub(super) fn check(wrong: &mut Vec<String>) -> Result<String, Stop> {
-    let build = |name: &str| board::build(&root().join("test").join(name)).map_err(Stop::Said);
-    let (messages, places) = (build("app-panics.toml")?, build("app-panics-places.toml")?);
-    let kept = one_task("messages", &messages, MESSAGE, wrong)?;
-    one_task("places", &places, FILE, wrong)?;
-    kernel(&messages, wrong)?;
+pub(super) fn check(built: &Built, wrong: &mut Vec<String>) -> Result<String, Stop> {
+    let kept = one_task("messages", &built.messages, MESSAGE, wrong)?;
+    one_task("places", &built.places, FILE, wrong)?;
+    kernel(&built.messages, wrong)?;
     Ok(format!("a panic with its message, one with its place ({kept} frames), an epitaph"))
 }
 

@@ -48,8 +48,18 @@ fn changed(good: &[u8]) -> Vec<u8> {
     changed
 }
 
+/// The archive of the image that the dump is of, and that of another image.
+pub(super) struct Archives<'a> {
+    pub(super) own: &'a Path,
+    pub(super) other: &'a Path,
+}
+
 /// Tries each; what was not refused as it should is told in `wrong`.
-pub(super) fn check(archive: &Path, dump: &[u8], wrong: &mut Vec<String>) -> Result<(), Stop> {
+pub(super) fn check(
+    archives: &Archives<'_>,
+    dump: &[u8],
+    wrong: &mut Vec<String>,
+) -> Result<(), Stop> {
     let write = |name: &str, bytes: &[u8]| -> Result<PathBuf, Stop> {
         let path = folder().join(name);
         std::fs::write(&path, bytes).map_err(bad)?;
@@ -63,7 +73,7 @@ pub(super) fn check(archive: &Path, dump: &[u8], wrong: &mut Vec<String>) -> Res
         let humility = ["--", "tasks"];
         refused(&["humility", "--dump"], &path, &humility, word, wrong)?;
     }
-    let good = std::fs::read(archive).map_err(bad)?;
+    let good = std::fs::read(archives.own).map_err(bad)?;
     let nothing = folder().join("nothing.dump");
     for (name, damaged, word) in ARCHIVES {
         let path = write(&format!("{name}.bad.zip"), &damaged(&good))?;
@@ -77,13 +87,9 @@ pub(super) fn check(archive: &Path, dump: &[u8], wrong: &mut Vec<String>) -> Res
         wrong.push("something was written of what was refused".to_owned());
     }
     // A dump and an archive that are each good, of two builds.
-    let other = crate::dump::archive_of("panics");
-    if other.exists() {
-        let path = write("good.dump", dump)?;
-        let other = ["--archive", &other.display().to_string()];
-        refused(&["tasks", "--dump"], &path, &other, "is the archive of image", wrong)?;
-    }
-    Ok(())
+    let path = write("good.dump", dump)?;
+    let other = ["--archive", &archives.other.display().to_string()];
+    refused(&["tasks", "--dump"], &path, &other, "is the archive of image", wrong)
 }
 
 /// Runs this program with these arguments, of which the file is one.
