@@ -2,7 +2,7 @@
 
 use crate::call::{Failure, Place, failed};
 use crate::style::{BAD, DIM, GOOD};
-use crate::{MISSING, WRONG};
+use crate::{BAD_INPUT, MISSING, WRONG};
 use anstream::{eprintln, println};
 use calls::{Board, Error, udp};
 use hif::{Function, Request};
@@ -19,9 +19,9 @@ use view::Programs;
 pub(crate) struct Bridge {
     #[command(flatten)]
     place: Place,
-    /// The UDP port
-    #[arg(long, default_value_t = 9998)]
-    port: u16,
+    /// The UDP port [default: that of the image's socket]
+    #[arg(long)]
+    port: Option<u16>,
 }
 
 impl Bridge {
@@ -38,13 +38,15 @@ impl Bridge {
 
     fn serve(&self) -> Result<(), Failure> {
         let archive = self.place.archive()?;
+        let port = self.port.or_else(|| port_of(archive.app()));
+        let port = port.ok_or((BAD_INPUT, format!("{NO_SOCKET}: name one with --port")))?;
         let programs = Programs::of(&archive);
         let mut qmp = self.place.monitor()?;
         let mut board =
             Board::new(&mut qmp, &archive, &programs).map_err(|error| failed(&error))?;
-        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, self.port))
-            .map_err(|error| (MISSING, format!("UDP port {}: {error}", self.port)))?;
-        println!("{GOOD}✓{GOOD:#} [::1]:{} {DIM}image {}{DIM:#}", self.port, archive.image_id());
+        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, port))
+            .map_err(|error| (MISSING, format!("UDP port {}: {error}", port)))?;
+        println!("{GOOD}✓{GOOD:#} [::1]:{} {DIM}image {}{DIM:#}", port, archive.image_id());
         loop {
             match one(&socket, archive.image_id().0, &mut board) {
                 Ok(()) => {}
@@ -54,6 +56,19 @@ impl Bridge {
             }
         }
     }
+}
+
+/// The task that the bridge answers for.
+const OWNER: &str = "udprpc";
+const NO_SOCKET: &str = "the image has no socket of a task `udprpc`";
+
+/// The port of the socket by which a debugger looks for [`OWNER`].
+fn port_of(app: &str) -> Option<u16> {
+    let app: toml::Table = app.parse().ok()?;
+    let sockets = app.get("config")?.get("net")?.get("sockets")?.as_table()?;
+    let owner = |socket: &toml::Value| Some(socket.get("owner")?.get("name")? == &OWNER.into());
+    let socket = sockets.values().find(|socket| owner(socket) == Some(true))?;
+    u16::try_from(socket.get("port")?.as_integer()?).ok()
 }
 
 /// Answers one datagram.
@@ -67,4 +82,17 @@ pub(crate) fn one(socket: &UdpSocket, image_id: u64, board: &mut Board<'_>) -> R
         board.send(Function::Send, &request, (*reply).into(), &[], &[])
     })?;
     socket.send_to(&answer, from).map(|_| ()).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port_of;
+    use crate::root;
+
+    #[test]
+    fn the_debug_image_says_where_the_bridge_is_and_a_release_has_none() {
+        let text = |name: &str| app::App::load(&root().join(name)).expect("it is right").text;
+        assert_eq!(port_of(&text("app-debug.toml")), Some(9998));
+        assert_eq!(port_of(&text("app.toml")), None);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod edges;
 mod hardware;
+mod sockets;
 mod tasks;
 
 use crate::model::{
@@ -76,6 +77,7 @@ pub(crate) fn check(
     checker.check_edges(&tasks);
     checker.check_hardware(&file, &tasks, chip, memory);
     checker.check_sizes(&file, &tasks, memory);
+    checker.check_sockets(&file, &tasks);
 
     if checker.refusals.is_empty() {
         return Ok(build(source.text(), &file, &tasks, chip, memory));

@@ -28,6 +28,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) pools: BTreeMap<Text, Pool>,
     pub(crate) tasks: BTreeMap<Text, Task>,
+    #[serde(default)]
+    pub(crate) config: Config,
 }
 
 /// Who writes the rings that the controller reads.
@@ -69,6 +71,55 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) features: Vec<String>,
+}
+
+/// What of the image is for several tasks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    #[serde(default)]
+    pub(crate) net: Net,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Net {
+    #[serde(default)]
+    pub(crate) sockets: BTreeMap<Text, Socket>,
+}
+
+/// Where a debugger reaches a task by network; as Hubris writes it, every field of
+/// which Humility asks for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "for whoever reads the archive's app.toml")]
+pub(crate) struct Socket {
+    kind: SocketKind,
+    pub(crate) owner: SocketOwner,
+    port: u16,
+    tx: SocketBuffer,
+    rx: SocketBuffer,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SocketKind {
+    Udp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SocketOwner {
+    pub(crate) name: Text,
+    pub(crate) notification: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "for Humility, which reads the archive's app.toml")]
+struct SocketBuffer {
+    packets: u32,
+    bytes: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -70,11 +70,13 @@ pub enum Rule {
     GateBuilt,
     /// What the cores tell one another through is zero before either looks.
     PoolZeroed,
+    /// A socket is a task's, and one of its notifications'.
+    SocketOwner,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Readable,
         Self::Syntax,
         Self::Name,
@@ -105,6 +107,7 @@ impl Rule {
         Self::PoolOverlap,
         Self::GateBuilt,
         Self::PoolZeroed,
+        Self::SocketOwner,
     ];
 }
 

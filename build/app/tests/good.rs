@@ -135,13 +135,16 @@ fn the_debug_image_is_the_same_with_hiffy_above_it_all() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app-debug.toml");
     let debug = App::load(&path).unwrap_or_else(|refusals| panic!("{refusals}"));
     assert_eq!(release.index("hiffy"), None);
-    let (last, others) = debug.tasks.split_last().expect("there are tasks");
-    assert_eq!((last.name.as_str(), debug.name.as_str()), ("hiffy", "sotto-debug"));
+    let [others @ .., hiffy, bridge] = debug.tasks.as_slice() else { panic!("two tasks more") };
+    assert_eq!((hiffy.name.as_str(), bridge.name.as_str()), ("hiffy", "udprpc"));
+    // What is only answered for does not run.
+    assert!(hiffy.start && !bridge.start);
+    assert_eq!(debug.name, "sotto-debug");
     let names =
         |tasks: &[app::Task]| tasks.iter().map(|task| task.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(others), names(&release.tasks));
     assert_eq!(debug.pools, release.pools);
-    assert_eq!(last.interrupts[0].intid.0, bell::HIFFY);
+    assert_eq!(hiffy.interrupts[0].intid.0, bell::HIFFY);
     // Whoever reads the archive reads one file.
     assert!(debug.text.parse::<toml::Table>().expect("TOML")["tasks"].get("player").is_some());
 }

@@ -7,6 +7,7 @@
 
 use crate::Error;
 use crate::call::Outcome;
+use hif::RpcReply;
 
 /// Bytes before a request's message.
 const HEADER: usize = 16;
@@ -14,17 +15,6 @@ const HEADER: usize = 16;
 pub const LARGEST: usize = 1024;
 /// Bytes before an answer's reply.
 const PREFIX: usize = 5;
-
-/// How a datagram was taken. The order is the protocol's.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Status {
-    Ok = 0,
-    TooShort = 1,
-    BadImageId = 2,
-    BytesMismatch = 3,
-    ReplyOverflow = 4,
-}
 
 /// A call that a datagram asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +45,8 @@ pub fn answer(
 ) -> Result<Vec<u8>, Error> {
     let asked = match parse(datagram, image_id) {
         Ok(asked) => asked,
-        Err(Status::BadImageId) => {
-            let mut answer = vec![Status::BadImageId as u8];
+        Err(RpcReply::BadImageId) => {
+            let mut answer = vec![RpcReply::BadImageId as u8];
             answer.extend(image_id.to_le_bytes());
             return Ok(answer);
         }
@@ -66,24 +56,24 @@ pub fn answer(
         Outcome::Replied(reply) => (0, reply),
         Outcome::Code(code) => (code, Vec::new()),
     };
-    let mut answer = vec![Status::Ok as u8];
+    let mut answer = vec![RpcReply::Ok as u8];
     answer.extend(code.to_be_bytes());
     answer.extend(reply.into_iter().take(asked.reply.into()));
     Ok(answer)
 }
 
-fn parse(datagram: &[u8], image_id: u64) -> Result<Asked, Status> {
-    let (header, message) = datagram.split_first_chunk::<HEADER>().ok_or(Status::TooShort)?;
-    let (id, rest) = header.split_first_chunk().ok_or(Status::TooShort)?;
+fn parse(datagram: &[u8], image_id: u64) -> Result<Asked, RpcReply> {
+    let (header, message) = datagram.split_first_chunk::<HEADER>().ok_or(RpcReply::TooShort)?;
+    let (id, rest) = header.split_first_chunk().ok_or(RpcReply::TooShort)?;
     if u64::from_le_bytes(*id) != image_id {
-        return Err(Status::BadImageId);
+        return Err(RpcReply::BadImageId);
     }
     let half = |n: usize| u16::from_le_bytes([rest[2 * n], rest[2 * n + 1]]);
     if usize::from(half(3)) != message.len() {
-        return Err(Status::BytesMismatch);
+        return Err(RpcReply::BytesMismatch);
     }
     if usize::from(half(2)) + PREFIX > LARGEST {
-        return Err(Status::ReplyOverflow);
+        return Err(RpcReply::ReplyOverflow);
     }
     let (task, operation, reply) = (half(0) & INDEX, half(1), half(2));
     Ok(Asked { task, operation, reply, message: message.to_vec() })

@@ -14,11 +14,13 @@
 mod frame;
 mod op;
 mod program;
+mod rpc;
 mod run;
 
 pub use frame::{Function, Leases, Request};
 pub use op::Op;
 pub use program::{Program, Results, results};
+pub use rpc::RpcReply;
 pub use run::{Room, Target, run};
 
 /// The version of the language, which a debugger compares with its own.

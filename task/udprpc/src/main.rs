@@ -1,0 +1,6 @@
+//! The binary of the place that a bridge to the network answers for.
+
+#![no_std]
+#![no_main]
+
+userlib::task!(udprpc::main());
