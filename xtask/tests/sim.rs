@@ -210,7 +210,7 @@ fn a_sound_that_is_slept_through_is_exact_and_one_that_hibernation_ends_is_not()
     let output = sim(&folder, &[&hibernated[..], &["--out", "out.wav"]].concat());
     assert_eq!(code(&output), 1, "{output:?}");
     let report = json(&output);
-    assert_eq!(report["refused"], "offload_broker: route ended, reason 2");
+    assert_eq!(report["refused"], "offload_broker: route ended, reason 7");
     for leak in report["leaks"].as_object().expect("counts").values() {
         assert_eq!(leak, 0, "{report}");
     }
