@@ -9,6 +9,7 @@ use crate::output::{Output, each_its_own};
 use crate::style::{BAD, DIM, GOOD};
 use crate::{BAD_INPUT, Bad, WRONG, root};
 use anstream::{eprintln, println};
+use dsp_abi::bell;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge::report::{Report, Table};
 use judge::sound::Sound;
@@ -67,6 +68,15 @@ pub(crate) struct Sim {
     /// Play a run that `explore` found, step by step
     #[arg(long, value_name = "FILE", conflicts_with_all = ["wav", "out", "device", "path", "seed", "seeds", "fault"])]
     scenario: Option<PathBuf>,
+    /// Suspend the system so many milliseconds after power-on
+    #[arg(long, value_name = "MS", conflicts_with = "scenario")]
+    suspend_at: Option<u32>,
+    /// Suspend it with every device, those that stream as well
+    #[arg(long, value_name = "MS", conflicts_with = "scenario")]
+    hibernate_at: Option<u32>,
+    /// Resume it
+    #[arg(long, value_name = "MS", conflicts_with = "scenario")]
+    resume_at: Option<u32>,
     /// Inject a fault, to see that it is noticed
     #[arg(long, value_name = "KIND")]
     fault: Option<FaultName>,
@@ -99,6 +109,16 @@ impl Sim {
         }
     }
 
+    /// The bells that are rung, and when.
+    pub(crate) fn rings(&self) -> Vec<(u32, u16)> {
+        let at = [
+            (self.suspend_at, bell::SUSPEND),
+            (self.hibernate_at, bell::HIBERNATE),
+            (self.resume_at, bell::RESUME),
+        ];
+        at.into_iter().filter_map(|(ms, bell)| Some((ms?, bell))).collect()
+    }
+
     fn run_one(&self, description: &'static Description, plan: &Plan) -> Result<ExitCode, Bad> {
         // Files are opened before anything is simulated, and only what is
         // complete stands under its name.
@@ -121,6 +141,7 @@ impl Sim {
             trace: trace.as_ref().map(Output::writer).transpose()?,
             progress: Some(&mut progress),
             look_at_ms: self.look_at,
+            rings: self.rings(),
         });
         bar.finish_and_clear();
         written.map_err(|error| Bad(format!("the trace or capture cannot be written: {error}")))?;

@@ -196,6 +196,26 @@ fn outputs_that_cannot_be_are_refused_before_anything_is_written() {
     }
 }
 
+#[test]
+fn a_sound_that_is_slept_through_is_exact_and_one_that_hibernation_ends_is_not() {
+    let folder = folder("sleep");
+    let slept = ["--suspend-at", "800", "--resume-at", "1500", "--json"];
+    let output = sim(&folder, &[&slept[..], &["--out", "out.wav"]].concat());
+    assert_eq!(code(&output), 0, "{output:?}");
+    let report = json(&output);
+    assert_eq!((&report["bit_exact"], &report["gaps"]), (&true.into(), &0.into()));
+    // It did sleep: somebody was woken for it.
+    assert_ne!(report["app_core_wakeups_while_streaming"], 0);
+    let hibernated = ["--hibernate-at", "800", "--resume-at", "1500", "--json"];
+    let output = sim(&folder, &[&hibernated[..], &["--out", "out.wav"]].concat());
+    assert_eq!(code(&output), 1, "{output:?}");
+    let report = json(&output);
+    assert_eq!(report["refused"], "offload_broker: route ended, reason 7");
+    for leak in report["leaks"].as_object().expect("counts").values() {
+        assert_eq!(leak, 0, "{report}");
+    }
+}
+
 /// A device is written to; a file in its place would be a surprise.
 #[cfg(unix)]
 #[test]

@@ -47,6 +47,8 @@ pub enum Ending {
     Busy = 5,
     /// The DSP knows nothing of it: its program began anew since.
     Forgotten = 6,
+    /// Its device was suspended.
+    Suspended = 7,
 }
 
 /// A record of the port service.

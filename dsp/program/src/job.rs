@@ -139,11 +139,11 @@ impl Job {
         };
     }
 
-    /// The device in `slot` of `controller` goes: stop queueing, and give the
-    /// stream back (P5).
-    pub(crate) fn disconnected(&mut self, controller: u8, slot: u32) {
+    /// The device in `slot` of `controller` goes, for good or to sleep: stop
+    /// queueing, and give the stream back (P5).
+    pub(crate) fn device_goes(&mut self, controller: u8, slot: u32, ending: Ending) {
         if self.device == Some((controller, slot)) {
-            self.stop(Ending::Revoked);
+            self.stop(ending);
         }
     }
 

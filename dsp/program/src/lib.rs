@@ -57,6 +57,16 @@ enum Trace {
         controller: u8,
         slot: u32,
     },
+    /// It says that the device is suspended.
+    Suspended {
+        controller: u8,
+        slot: u32,
+    },
+    /// It says that the device is back.
+    Resumed {
+        controller: u8,
+        slot: u32,
+    },
     Released(Token),
     Ended(Token, port::Ending),
 }
@@ -276,12 +286,22 @@ impl Program {
     }
 
     fn indication(&mut self, indication: &StreamIndication) {
-        if indication.dev_event == Event::DISCONNECT {
-            let controller = indication.controller_num.unwrap_or(0);
-            trace(Trace::Disconnect { controller, slot: indication.slot_id });
-            for job in self.jobs.iter_mut().flatten() {
-                job.disconnected(controller, indication.slot_id);
+        let (controller, slot) = (indication.controller_num.unwrap_or(0), indication.slot_id);
+        let ending = match indication.dev_event {
+            Event::DISCONNECT => {
+                trace(Trace::Disconnect { controller, slot });
+                port::Ending::Revoked
             }
+            Event::SUSPEND => {
+                trace(Trace::Suspended { controller, slot });
+                port::Ending::Suspended
+            }
+            // Whoever wants the sound starts it again.
+            Event::RESUME => return trace(Trace::Resumed { controller, slot }),
+            _ => return,
+        };
+        for job in self.jobs.iter_mut().flatten() {
+            job.device_goes(controller, slot, ending);
         }
     }
 }

@@ -307,36 +307,54 @@ fn a_disconnect_of_its_slot_ends_in_a_disable_and_of_another_in_nothing_p5() {
         192,
     );
     core.sent();
-    let indicate = |event, slot_id, controller| {
-        let indication = StreamIndication {
-            dev_event: event,
-            slot_id,
-            usb_token: None,
-            std_as_opr_intf_desc: None,
-            std_as_data_ep_desc: None,
-            std_as_sync_ep_desc: None,
-            usb_audio_spec_revision: None,
-            data_path_delay: None,
-            usb_audio_subslot_size: None,
-            xhci_mem_info: None,
-            interrupter_num: None,
-            controller_num: Some(controller),
-        };
-        let mut bytes = [0; 200];
-        let len = indication.encode(Txn(0), &mut bytes).unwrap();
-        core.qmi(BROKER, &bytes[..len]);
-    };
-    indicate(Event::DISCONNECT, SLOT + 1, 0);
+    indicate(&core, Event::DISCONNECT, SLOT + 1, 0);
     // R21: another controller has slots of the same numbers.
-    indicate(Event::DISCONNECT, SLOT, 1);
-    indicate(Event::SUSPEND, SLOT, 0);
+    indicate(&core, Event::DISCONNECT, SLOT, 1);
+    indicate(&core, Event::CONNECT, SLOT, 0);
     program.step(&core);
     assert!(requests(&core.sent()).is_empty());
-    indicate(Event::DISCONNECT, SLOT, 0);
+    indicate(&core, Event::DISCONNECT, SLOT, 0);
     let doorbells = core.doorbells.get();
     let report = finish(&core, &mut program);
     assert_eq!(report.result, Ending::Revoked as u32);
     assert_eq!(core.doorbells.get(), doorbells, "nothing is queued any more");
+}
+
+/// D-25: a stream whose device is suspended is given back as at any other end,
+/// and its start is told why; that the device is back ends nothing, and the next
+/// start is carried out.
+#[test]
+fn d25_a_suspend_of_its_slot_ends_the_stream_with_its_own_word_and_the_next_one_begins() {
+    let core = TestCore::new();
+    let mut program = Program::new();
+    core.load_pcm(&pcm(48_000));
+    let granted = granted(Speed::FULL, 192, 1, false);
+    playing(&core, &mut program, &start(1, 48_000, 48_000), &granted, 192);
+    core.sent();
+    indicate(&core, Event::SUSPEND, SLOT + 1, 0);
+    indicate(&core, Event::RESUME, SLOT, 0);
+    program.step(&core);
+    assert!(requests(&core.sent()).is_empty());
+    indicate(&core, Event::SUSPEND, SLOT, 0);
+    let report = finish(&core, &mut program);
+    assert_eq!(report.result, Ending::Suspended as u32);
+    indicate(&core, Event::RESUME, SLOT, 0);
+    program.step(&core);
+    assert!(requests(&core.sent()).is_empty(), "it begins nothing by itself");
+    playing(&core, &mut program, &start(2, 48_000, 48_000), &granted, 192);
+}
+
+/// The broker says what became of a device.
+fn indicate(core: &TestCore, event: Event, slot_id: u32, controller: u8) {
+    let indication = StreamIndication {
+        dev_event: event,
+        slot_id,
+        controller_num: Some(controller),
+        ..StreamIndication::default()
+    };
+    let mut bytes = [0; 200];
+    let len = indication.encode(Txn(0), &mut bytes).unwrap();
+    core.qmi(BROKER, &bytes[..len]);
 }
 
 /// DCI of the second endpoint, IN.

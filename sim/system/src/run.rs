@@ -96,14 +96,17 @@ pub struct Setup<'a> {
     pub progress: Option<&'a mut dyn FnMut(u64)>,
     /// When to look at the tasks, in milliseconds; at the end if not before.
     pub look_at_ms: Option<u32>,
+    /// Bells that are rung, in milliseconds after power-on: [`bell::SUSPEND`] and
+    /// its like.
+    pub rings: Vec<(u32, u16)>,
 }
 
 impl Setup<'_> {
     /// Whether the application core has work to do while the stream plays: on
-    /// the host path it works for every packet.
+    /// the host path it works for every packet, and who rings wakes it.
     fn may_wake(&self) -> bool {
         let meddled = self.fault.as_ref().is_some_and(|(fault, _)| *fault == Fault::VolumeChange);
-        self.path == Path::Player || meddled
+        self.path == Path::Player || meddled || !self.rings.is_empty()
     }
 }
 
@@ -165,11 +168,14 @@ fn power_on(setup: &mut Setup<'_>) -> (Scene, RootPort) {
     // One in four headsets is there before the power is.
     let plug_at = if rng.one_in(4) { Time::ZERO } else { plug_at };
     let plug = Deed::Plug(Port { controller: 0, port }, headset(model, setup.seed));
+    let mut deeds = vec![(plug_at, plug), (bell_at, Deed::Ring(bell::PLAYER))];
+    let rings = setup.rings.iter();
+    deeds.extend(rings.map(|&(ms, bell)| (Time::ms(ms.into()), Deed::Ring(bell))));
     let beginning = Beginning {
         description: setup.description,
         personality,
         room: setup.sound.pcm.len(),
-        deeds: vec![(plug_at, plug), (bell_at, Deed::Ring(bell::PLAYER))],
+        deeds,
         seed: setup.seed,
     };
     let packets = setup.sound.frames() as usize / 8;

@@ -38,6 +38,7 @@ fn both_dialects_play_bit_for_bit_and_leave_nothing_behind() {
             trace: None,
             progress: None,
             look_at_ms: None,
+            rings: Vec::new(),
         });
         assert!(finished.report.is_right(), "{dialect}: {:?}", finished.report);
     }

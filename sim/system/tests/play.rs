@@ -50,6 +50,7 @@ fn with(
         trace: None,
         progress: None,
         look_at_ms: None,
+        rings: Vec::new(),
     };
     run(setup).report
 }
@@ -84,6 +85,7 @@ fn a_capture_of_the_wire_holds_every_packet() {
         trace: None,
         progress: None,
         look_at_ms: None,
+        rings: Vec::new(),
     };
     let finished = run(setup);
     assert!(finished.report.is_right(), "{:?}", finished.report);
@@ -114,6 +116,7 @@ fn looked(look_at_ms: Option<u32>) -> (u64, Vec<String>) {
         trace: None,
         progress: None,
         look_at_ms,
+        rings: Vec::new(),
     });
     assert!(finished.report.is_right(), "{:?}", finished.report);
     let look = finished.look;

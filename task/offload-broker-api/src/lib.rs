@@ -73,6 +73,8 @@ pub enum RouteEnding {
     DspGone,
     /// The DSP tried something that its gate refuses, and lost the session.
     Misbehaved,
+    /// The device was suspended: ask again when the system is awake.
+    Suspended,
 }
 
 /// The phases of a session (R10).

@@ -281,6 +281,7 @@ impl Backend {
                 result if result == Ending::Stopped as u32 => ended(RouteEnding::Stopped),
                 result if result == Ending::Refused as u32 => ended(RouteEnding::Refused),
                 result if result == Ending::Revoked as u32 => ended(RouteEnding::Revoked),
+                result if result == Ending::Suspended as u32 => ended(RouteEnding::Suspended),
                 result if result == Ending::Busy as u32 => ended(RouteEnding::DspBusy),
                 result if result == Ending::Forgotten as u32 => ended(RouteEnding::DspGone),
                 // A word that is none of these is as good as this one.

@@ -21,13 +21,15 @@ use dsp_link_api::Address;
 use fifo::Fifo;
 use handles::Epoch;
 use offload_broker_api::{SessionInfo, SessionPhase, Status};
-use qmi::{Token, Txn};
+use qmi::{Event, Token, Txn};
 
+use crate::asleep::{Asleep, Stream};
 use crate::backend::Backend;
 use crate::buffers::Buffers;
 use crate::cards::Cards;
 use crate::ops::{Effect, Input};
 use crate::refusal::{Dialect, Refusal};
+use crate::response;
 use crate::session::{Held, Live};
 use crate::votes::Votes;
 
@@ -68,6 +70,7 @@ pub struct Broker {
     places: [Place; SESSIONS],
     next_id: u32,
     cards: Cards,
+    asleep: Asleep,
     votes: Votes,
     buffers: Buffers,
     /// Routes, and the DSP's port service.
@@ -95,6 +98,7 @@ impl Broker {
             places: Default::default(),
             next_id: 1,
             cards: Cards::default(),
+            asleep: Asleep::default(),
             votes: Votes::default(),
             buffers: Buffers::new(settings.buffer_pages),
             backend: Backend::new(epoch),
@@ -212,6 +216,7 @@ impl Broker {
             Input::CardAdded(number, info, device) => self.cards.add(number, info, device),
             Input::CardRemoved(number) => {
                 self.cards.remove(number);
+                self.asleep.forget(|stream| stream.named.token.card() == u16::from(number));
                 self.revoke(now, Refusal::Revoked, |facts, _| facts.wanted.stream.card == number);
             }
             Input::Request { from, txn, request } if request.enable == 0 => {
@@ -219,7 +224,13 @@ impl Broker {
             }
             Input::Request { from, txn, request } => self.enable(now, from, txn, &request),
             Input::Answer(ask, result) => self.answer(now, ask, result),
-            Input::Revoked(sideband, _) => self.revoke_sideband(now, sideband),
+            Input::Revoked(sideband, reason) => self.revoke_sideband(now, sideband, reason),
+            Input::Resumed(device) => {
+                while let Some(Stream { client, named, .. }) = self.asleep.take(device) {
+                    let told = response::indication(self.settings.dialect, Event::RESUME, named);
+                    push(&mut self.effects, Effect::Indicate(client, told));
+                }
+            }
             Input::WindowFault(window) => self.revoke_window(now, window),
             Input::Notice { controller, opening, trouble } => {
                 self.notice(now, controller, opening, trouble);

@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod asleep;
 pub mod backend;
 pub mod broker;
 pub mod buffers;

@@ -162,6 +162,8 @@ pub enum Input {
     Answer(Ask, Result<Reply, Failure>),
     /// `xhci` ends a session.
     Revoked(SidebandHandle, RevokeReason),
+    /// A device that was suspended is in reach again.
+    Resumed(DeviceHandle),
     /// The controller touched what it may not, in or behind a session's window.
     WindowFault(WindowHandle),
     /// The monitor says something about a session of a controller.

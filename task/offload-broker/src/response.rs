@@ -113,15 +113,35 @@ fn describe(
     }
 }
 
-/// The peer must let go of a stream. The Linux service names the slot only, and
-/// its dialect does so too.
+/// What an indication calls a stream.
+#[derive(Copy, Clone, Debug)]
+pub struct Named {
+    /// As the peer asked for it.
+    pub token: Token,
+    /// Its device's slot.
+    pub slot: u8,
+    /// And that slot's controller.
+    pub controller: u8,
+}
+
+impl Facts {
+    /// What an indication calls the stream.
+    #[must_use]
+    pub const fn named(&self) -> Named {
+        let device = &self.wanted.device;
+        Named { token: self.token(), slot: device.slot_number, controller: device.controller }
+    }
+}
+
+/// Something became of a stream's device. The Linux service names the slot only,
+/// and its dialect does so too.
 #[must_use]
-pub fn disconnect(dialect: Dialect, facts: &Facts) -> StreamIndication {
+pub fn indication(dialect: Dialect, event: Event, named: Named) -> StreamIndication {
     StreamIndication {
-        dev_event: Event::DISCONNECT,
-        slot_id: u32::from(facts.wanted.device.slot_number),
-        usb_token: (dialect == Dialect::Precise).then(|| facts.token()),
-        controller_num: Some(facts.wanted.device.controller),
+        dev_event: event,
+        slot_id: u32::from(named.slot),
+        usb_token: (dialect == Dialect::Precise).then_some(named.token),
+        controller_num: Some(named.controller),
         ..StreamIndication::default()
     }
 }

@@ -151,6 +151,7 @@ fn every_early_end_is_told_apart() {
         (Ending::Stopped, RouteEnding::Stopped),
         (Ending::Refused, RouteEnding::Refused),
         (Ending::Revoked, RouteEnding::Revoked),
+        (Ending::Suspended, RouteEnding::Suspended),
         (Ending::BadStart, RouteEnding::BadStart),
         (Ending::Busy, RouteEnding::DspBusy),
     ];

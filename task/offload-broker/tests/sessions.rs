@@ -3,15 +3,16 @@
 mod world;
 
 use dsp_abi::port;
+use dsp_link_api::Address;
 use offload_broker::broker::{OP_DEADLINE_MS, PEER_DEADLINE_MS};
 use offload_broker::ops::{Input, Server};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
 use offload_broker::session::RETRY_MS;
 use offload_broker_api::SessionPhase;
-use qmi::{Event, Region, Speed, Status, Token};
+use qmi::{Event, Region, Speed, Status, StreamIndication, Token};
 use usb_core_api::UsbCoreError;
 use usb_types::Direction;
-use world::{DOWN, OTHER, PEER, PORT_SERVICE, SID, UP, World, disable, enable};
+use world::{DOWN, OTHER, PEER, PORT_SERVICE, SID, UP, World, disable, enable, handle};
 use xhci_api::XhciError;
 
 /// The steps of an enable, without the sentinel.
@@ -279,6 +280,77 @@ fn an_end_goes_on_whatever_happens_meanwhile() {
             world.pass(PEER_DEADLINE_MS);
             world.assert_clean();
         }
+    }
+}
+
+/// D-25: a peer is told of a suspend by its name, and when the device is back;
+/// both once. The Linux service's dialect has one word for all of it.
+#[test]
+fn d25_a_suspend_is_told_as_such_and_the_resume_after_it() {
+    for (dialect, words) in [
+        (Dialect::Precise, &[Event::SUSPEND, Event::RESUME][..]),
+        (Dialect::Upstream, &[Event::DISCONNECT]),
+    ] {
+        let mut world = World::running(dialect);
+        let device = world.broker.session(0).and_then(|session| session.device);
+        let device = device.expect("it has one");
+        world.suspend();
+        assert!(world.log.is_empty(), "nothing is taken under the peer's hands");
+        world.request(PEER, 2, disable(1, 0));
+        assert_eq!(world.last().status, Some(Status::SUCCESS));
+        assert_eq!(world.log, down());
+        world.input(Input::Resumed(handle(99)));
+        for _ in 0..2 {
+            world.input(Input::Resumed(device));
+        }
+        let told: Vec<Event> = world.indications.iter().map(|(_, told)| told.dev_event).collect();
+        assert_eq!(told, words);
+        let named = |(to, told): &(Address, StreamIndication)| {
+            *to == PEER && (told.slot_id, told.controller_num) == (1, Some(0))
+        };
+        assert!(world.indications.iter().all(named), "{:?}", world.indications);
+        world.assert_clean();
+        // It may begin again.
+        world.request(PEER, 3, enable(1, 0));
+        world.finish_all();
+        assert_eq!(world.last().status, Some(Status::SUCCESS));
+    }
+}
+
+/// A suspend that overtakes an enable refuses it by its name.
+#[test]
+fn suspended_at_any_step_of_an_enable_the_peer_is_refused_for_that() {
+    let registered = up().iter().position(|step| *step == "register").expect("it is a step");
+    // Before that there is nothing that the driver could revoke.
+    let reached = |world: &World| world.log.len() > registered + 1;
+    let suspend =
+        |world: &mut World| if reached(world) { world.suspend() } else { world.unplug(1) };
+    for (step, mut world) in interrupted(suspend, false).into_iter().enumerate() {
+        let refusal = if step > registered { Refusal::Suspended } else { Refusal::Revoked };
+        world.refused_with(refusal);
+        assert!(world.indications.is_empty(), "it never had the stream");
+    }
+}
+
+/// D-25: who is gone by then, or whose device is, is told of no resume.
+#[test]
+fn d25_nobody_is_told_of_the_resume_of_what_is_gone() {
+    let goings: [fn(&mut World); 5] = [
+        |world| world.unplug(1),
+        |world| world.input(Input::ClientGone(PEER)),
+        |world| world.input(Input::NodeGone(PEER.node)),
+        |world| world.input(Input::ServerDied(Server::UsbAudio)),
+        |world| world.input(Input::ServerDied(Server::UsbCore)),
+    ];
+    for goes in goings {
+        let mut world = World::running(Dialect::Precise);
+        let device = world.broker.session(0).and_then(|session| session.device);
+        world.suspend();
+        world.request(PEER, 2, disable(1, 0));
+        goes(&mut world);
+        world.input(Input::Resumed(device.expect("it has one")));
+        let told: Vec<Event> = world.indications.iter().map(|(_, told)| told.dev_event).collect();
+        assert_eq!(told, [Event::SUSPEND]);
     }
 }
 

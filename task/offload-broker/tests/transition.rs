@@ -301,12 +301,13 @@ fn r8_everything_that_can_happen_in_each_state_has_its_outcome() {
 
     let failed = Event::Answered(Err(Failure::Xhci(XhciError::TimedOut)));
     let revoke = Event::Revoked { refusal: Refusal::Revoked, until: PATIENCE };
+    let suspend = Event::Revoked { refusal: Refusal::Suspended, until: PATIENCE };
     let oust = Event::Ousted(Refusal::Misbehaved);
     let lost = Event::Lost;
     let refused = "Draining CloseGate refuse disable 7";
     let late = "Draining - refuse disable 7";
     #[rustfmt::skip]
-    let rows: [(&str, Event, u64, [&str; 8]); 17] = [
+    let rows: [(&str, Event, u64, [&str; 8]); 18] = [
         //                            opening arming running revoked ending sounding retrying parked
         ("done", Event::Answered(Ok(Reply::Done)), 0,
             // An answer that is not the operation's is a defect, and ends it.
@@ -317,6 +318,8 @@ fn r8_everything_that_can_happen_in_each_state_has_its_outcome() {
             ["Free - Draining Free refuse TimedOut", ENDS, NO, NO, "Draining Unhold", NO, NO, NO]),
         ("revoked", revoke, 0,
             [BACK, DOWN, "Draining - disconnect Draining", NO, NO, HALT, NO, NO]),
+        ("suspended", suspend, 0,
+            [BACK, DOWN, "Draining - suspend Draining", NO, NO, HALT, NO, NO]),
         ("ousted", oust, 0,
             [BACK, DOWN, "Draining CloseGate disconnect Draining", GATE, NO, HALT, NO, NO]),
         ("abandoned", Event::Abandoned, 0, [BACK, DOWN, ENDS, GATE, NO, HALT, NO, NO]),
@@ -384,6 +387,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(H::Fail),
         1 => Just(H::Busy),
         1 => Just(H::Event(Event::Revoked { refusal: Refusal::Revoked, until: 500 })),
+        1 => Just(H::Event(Event::Revoked { refusal: Refusal::Suspended, until: 500 })),
         1 => Just(H::Event(Event::Ousted(Refusal::Misbehaved))),
         1 => Just(H::Event(Event::Abandoned)),
         3 => (1_u16..4).prop_map(|txn| H::Event(let_go(txn))),
@@ -465,7 +469,8 @@ proptest! {
         prop_assert_eq!(count("Free"), 1);
         prop_assert_eq!(count("Draining"), 1);
         prop_assert!(count("enabled") + count("refuse ") - count("refuse disable") <= 1);
-        prop_assert!(count("disconnect") <= count("enabled"));
-        prop_assert!(count("owed") <= count("disconnect"));
+        let told = count("disconnect") + count("suspend");
+        prop_assert!(told <= count("enabled"));
+        prop_assert!(count("owed") <= told);
     }
 }

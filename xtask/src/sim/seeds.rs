@@ -93,6 +93,7 @@ fn one(description: &'static Description, plan: &Plan, sim: &Sim, seed: u64) -> 
         trace: None,
         progress: None,
         look_at_ms: None,
+        rings: sim.rings(),
     })
     .report
 }

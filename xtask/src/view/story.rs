@@ -67,6 +67,7 @@ impl Story {
             trace: None,
             progress: None,
             look_at_ms: None,
+            rings: Vec::new(),
         });
         let rings: Vec<Ring> = finished.look.rings.into_iter().map(ring).collect();
         let names = description.app().tasks.iter().map(|task| task.name.clone());

@@ -224,10 +224,24 @@ fn a_headset_pulled_while_suspended_is_taken_down_whole_and_the_next_waits_for_t
     }
 }
 
-/// U8: hibernation asks nobody. The session ends in the one order of rule 6, as
-/// at any other end, and the DSP is told why.
+/// The steps of rule 6 as the broker asks for them.
+const DOWN: [&str; 9] = [
+    "CloseGate(",
+    "Halt(",
+    "Close(",
+    "Disarm(",
+    "UnmapPeer(",
+    "Displace(",
+    "RemoveInterrupter(",
+    "CloseWindow(",
+    "Unhold(",
+];
+
+/// U8, D-25: hibernation asks nobody. The session ends in the one order of rule 6,
+/// as at any other end; the DSP is told that the device sleeps, and when it is
+/// back.
 #[test]
-fn u8_hibernation_ends_the_session_in_order_and_takes_every_device_down() {
+fn u8_d25_hibernation_ends_the_session_in_order_and_takes_every_device_down() {
     for seed in 0..12 {
         let (mut world, idle) = World::with_two(seed);
         let (_, sequence) = world.playing(2_000);
@@ -236,13 +250,20 @@ fn u8_hibernation_ends_the_session_in_order_and_takes_every_device_down() {
             world.ring(bell::SUSPEND);
         }
         world.scene.ring(bell::HIBERNATE);
-        world.assert_route_ended(sequence, RouteEnding::Revoked);
+        world.assert_route_ended(sequence, RouteEnding::Suspended);
         world.scene.run_for(TURN);
+        let notes = world.notes("offload_broker");
+        let steps = DOWN.map(|step| notes.find(step));
+        assert!(steps.iter().all(Option::is_some) && steps.is_sorted(), "seed {seed}: {notes}");
         assert_eq!(world.power(), (SystemPower::Suspended, 2, 1), "seed {seed}");
         assert_eq!((world.link(world.port), world.link(idle)), (U3, U3), "seed {seed}");
         world.assert_at_rest("hibernating");
         world.ring(bell::RESUME);
         assert_eq!(world.power(), (SystemPower::Awake, 0, 0), "seed {seed}");
+        let notes = world.notes("dsp-program");
+        let told = ["Streaming(", "Suspended {", "Released(", "Resumed {"].map(|s| notes.find(s));
+        assert!(told.iter().all(Option::is_some) && told.is_sorted(), "seed {seed}: {notes}");
+        assert!(!notes.contains("Disconnect {"), "seed {seed}: {notes}");
         world.play(&sound(100), Path::Offload, "awake");
         world.assert_at_rest("at the end");
         world.assert_nobody_died("hibernated in mid-stream");

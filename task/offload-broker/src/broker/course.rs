@@ -2,16 +2,18 @@
 //! and the peer's answers.
 
 use dsp_abi::SESSIONS;
+use qmi::Event;
 
 use super::{Broker, OP_DEADLINE_MS, push};
+use crate::asleep::Stream;
 use crate::ops::{Ask, Effect, Op, Reply};
 use crate::refusal::{Dialect, Failure, Refusal};
 use crate::response;
-use crate::session::{Event, Facts, Next, Say, Session, transition};
+use crate::session::{Event as Happening, Facts, Next, Say, Session, transition};
 
 impl Broker {
     /// Something happens to the session in a place: it goes as far as it can.
-    pub(super) fn happen(&mut self, now: u64, index: usize, mut event: Event) {
+    pub(super) fn happen(&mut self, now: u64, index: usize, mut event: Happening) {
         loop {
             let Some(live) = self.places[index].live.take() else { return };
             let facts = *live.session.facts();
@@ -23,9 +25,11 @@ impl Broker {
             event = match turn.next {
                 None => return,
                 Some(Next::Ask(op)) => return self.ask(now, index, &facts, op),
-                Some(Next::Vote) => Event::Voted(self.votes.cast(facts.id, facts.wanted.handle)),
-                Some(Next::Buffer(pages)) => Event::Buffer(self.buffers.take(pages)),
-                Some(Next::Unvote) => Event::Unvoted(self.votes.release(facts.id)),
+                Some(Next::Vote) => {
+                    Happening::Voted(self.votes.cast(facts.id, facts.wanted.handle))
+                }
+                Some(Next::Buffer(pages)) => Happening::Buffer(self.buffers.take(pages)),
+                Some(Next::Unvote) => Happening::Unvoted(self.votes.release(facts.id)),
             };
         }
     }
@@ -47,7 +51,7 @@ impl Broker {
         });
         if is_its && place.serial == ask.serial {
             place.deadline = None;
-            self.happen(now, index, Event::Answered(result));
+            self.happen(now, index, Happening::Answered(result));
         }
     }
 
@@ -60,7 +64,7 @@ impl Broker {
                 push(&mut self.effects, Effect::Cancel(ask));
                 self.answer(now, ask, Err(Failure::Deadline));
             } else {
-                self.happen(now, index, Event::Tick);
+                self.happen(now, index, Happening::Tick);
             }
         }
     }
@@ -88,7 +92,13 @@ impl Broker {
             }
             Say::Confirm(to, txn) => self.confirm(to, txn, token),
             Say::RefuseDisable(to, txn) => self.refuse(to, txn, token, Refusal::NotEnabled),
-            Say::Disconnect => self.disconnect(index, facts),
+            // The Linux service knows no other word, and neither do its peers.
+            Say::Suspend if self.settings.dialect == Dialect::Precise => {
+                let (device, named) = (facts.wanted.handle, facts.named());
+                self.asleep.add(Stream { device, client, named });
+                self.indicate(facts, Event::SUSPEND);
+            }
+            Say::Disconnect | Say::Suspend => self.disconnect(index, facts),
             Say::Owed => self.cards.owe(token),
             Say::Settled => {
                 self.cards.let_go(token);
@@ -117,8 +127,12 @@ impl Broker {
                 })
             });
         if !told {
-            let indication = response::disconnect(self.settings.dialect, facts);
-            push(&mut self.effects, Effect::Indicate(facts.client, indication));
+            self.indicate(facts, Event::DISCONNECT);
         }
+    }
+
+    fn indicate(&mut self, facts: &Facts, event: Event) {
+        let indication = response::indication(self.settings.dialect, event, facts.named());
+        push(&mut self.effects, Effect::Indicate(facts.client, indication));
     }
 }

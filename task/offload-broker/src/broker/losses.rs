@@ -4,7 +4,7 @@
 use dsp_abi::SESSIONS;
 use dsp_link_api::Address;
 use iommu_api::WindowHandle;
-use xhci_api::SidebandHandle;
+use xhci_api::{RevokeReason, SidebandHandle};
 
 use super::{Broker, PEER_DEADLINE_MS};
 use crate::ops::Server;
@@ -35,8 +35,17 @@ impl Broker {
         self.happen_to(now, Event::Revoked { refusal, until }, which);
     }
 
-    pub(super) fn revoke_sideband(&mut self, now: u64, sideband: SidebandHandle) {
-        self.revoke(now, Refusal::Revoked, |_, held| held.sideband == Some(sideband));
+    pub(super) fn revoke_sideband(
+        &mut self,
+        now: u64,
+        sideband: SidebandHandle,
+        reason: RevokeReason,
+    ) {
+        let refusal = match reason {
+            RevokeReason::DeviceSuspended => Refusal::Suspended,
+            _ => Refusal::Revoked,
+        };
+        self.revoke(now, refusal, |_, held| held.sideband == Some(sideband));
     }
 
     pub(super) fn revoke_window(&mut self, now: u64, window: WindowHandle) {
@@ -48,6 +57,7 @@ impl Broker {
         for confirmed in &mut self.confirmed {
             confirmed.take_if(|(client, ..)| gone(*client));
         }
+        self.asleep.forget(|stream| gone(stream.client));
         if self.client.is_some_and(&gone) {
             self.client = None;
             self.cards.forgive_all();
@@ -60,9 +70,13 @@ impl Broker {
         self.happen_to(now, Event::Lost(server), |_, _| true);
         match server {
             // Numbers are given out anew. What plays plays on.
-            Server::UsbAudio => self.cards.clear(),
+            Server::UsbAudio => {
+                self.cards.clear();
+                self.asleep.forget(|_| true);
+            }
             Server::UsbCore => {
                 self.votes.forget_holds();
+                self.asleep.forget(|_| true);
                 self.revoke(now, Refusal::ServerDied, |_, _| true);
             }
             Server::Xhci | Server::Iommu => self.revoke(now, Refusal::ServerDied, |_, _| true),

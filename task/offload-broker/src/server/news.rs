@@ -51,6 +51,7 @@ impl Executor<'_> {
         loop {
             match self.usb.pull() {
                 Ok(Event::None) => return,
+                Ok(Event::Resumed(device)) => self.feed(Input::Resumed(device)),
                 // Cards come and go by usb_audio's word, and nothing of
                 // usb_core's is under way here.
                 Ok(_) => {}

@@ -123,6 +123,8 @@ pub enum Say {
     RefuseDisable(Address, Txn),
     /// The peer must let go of it.
     Disconnect,
+    /// The same, because its device is suspended.
+    Suspend,
     /// The peer has not let go of a stream that was taken from it.
     Owed,
     /// The peer let go of a stream that it owed.
@@ -374,7 +376,10 @@ impl Course {
                 if waited { self.advance(session, way) } else { stays(session, way) }
             }
             Session::Running(_) => {
-                self.say(Say::Disconnect);
+                self.say(match refusal {
+                    Refusal::Suspended => Say::Suspend,
+                    _ => Say::Disconnect,
+                });
                 self.end(session, way, told)
             }
             Session::Reserved(_) | Session::Mapped(_) | Session::Armed(_) => {

@@ -342,6 +342,12 @@ impl World {
         self.input(Input::Revoked(sideband, RevokeReason::DeviceReset));
     }
 
+    /// The first sideband's device is about to be suspended.
+    pub(crate) fn suspend(&mut self) {
+        let sideband = self.sideband();
+        self.input(Input::Revoked(sideband, RevokeReason::DeviceSuspended));
+    }
+
     /// The monitor says something about the first sideband's session.
     pub(crate) fn notice(&mut self, trouble: Trouble) {
         self.notice_of(self.opening(), trouble);
