@@ -77,9 +77,10 @@ pub struct Broker {
     pub backend: Backend,
     /// Whose streams are owed and whose requests are remembered.
     client: Option<Address>,
-    /// Disables confirmed lately, for peers that did not hear it.
-    confirmed: [Option<(Address, Txn, Token)>; SESSIONS],
-    next_confirmed: usize,
+    /// Disables confirmed and enables refused lately, for peers that did not hear
+    /// it.
+    answered: [Option<(Address, Txn, Token, Option<Refusal>)>; SESSIONS],
+    next_answered: usize,
     effects: Fifo<Effect, EFFECTS>,
     begun: u32,
     ended: u32,
@@ -103,8 +104,8 @@ impl Broker {
             buffers: Buffers::new(settings.buffer_pages),
             backend: Backend::new(epoch),
             client: None,
-            confirmed: [None; SESSIONS],
-            next_confirmed: 0,
+            answered: [None; SESSIONS],
+            next_answered: 0,
             effects: Fifo::new(),
             begun: 0,
             ended: 0,

@@ -309,6 +309,31 @@ fn a_repeated_enable_is_not_done_twice_and_is_answered_the_same_again() {
     assert_eq!(world.last().internal_status, Some(Refusal::BusyStream as u32));
 }
 
+/// Whoever was refused and asks again has not heard it: were it granted now, the
+/// first answer would still be on its way, and nobody would take the stream.
+#[test]
+fn a_repeated_enable_that_was_refused_is_refused_again() {
+    let stalled = Failure::Audio(usb_audio_api::UsbAudioError::ControlFailed);
+    for (step, refusal) in [("open", Refusal::ControlFailed), ("", Refusal::NoDevice)] {
+        let mut world = World::new(Dialect::Precise);
+        world.fail.insert(step, stalled);
+        let card = if step.is_empty() { 9 } else { 1 };
+        world.request(PEER, 1, enable(card, 0));
+        world.refused_with(refusal);
+        world.fail.clear();
+        if card == 9 {
+            world.plug(9);
+        }
+        let begun = world.broker.status().begun;
+        world.request(PEER, 1, enable(card, 0));
+        world.refused_with(refusal);
+        assert_eq!(world.broker.status().begun, begun);
+        // Another request is another matter.
+        world.request(PEER, 2, enable(card, 0));
+        assert_eq!(world.last().status, Some(Status::SUCCESS));
+    }
+}
+
 #[test]
 fn a_repeated_disable_is_answered_the_same_again_and_another_is_not() {
     let mut world = World::running(Dialect::Precise);

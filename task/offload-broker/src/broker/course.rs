@@ -87,6 +87,7 @@ impl Broker {
             }
             Say::Refuse(refused) => {
                 self.note(refused.refusal);
+                self.remember(client, facts.txn, token, Some(refused.refusal));
                 let response = response::broken_off(self.settings.dialect, facts, &refused);
                 push(&mut self.effects, Effect::Respond(client, facts.txn, response));
             }

@@ -54,8 +54,8 @@ impl Broker {
 
     /// The peer is gone: nobody is told anything, nothing is waited for.
     pub(super) fn peer_gone(&mut self, now: u64, gone: impl Fn(Address) -> bool) {
-        for confirmed in &mut self.confirmed {
-            confirmed.take_if(|(client, ..)| gone(*client));
+        for answered in &mut self.answered {
+            answered.take_if(|(client, ..)| gone(*client));
         }
         self.asleep.forget(|stream| gone(stream.client));
         if self.client.is_some_and(&gone) {

@@ -18,7 +18,10 @@ impl Broker {
             return;
         }
         match self.admit(from, request) {
-            Err(refusal) => self.refuse(from, txn, request.usb_token, refusal),
+            Err(refusal) => {
+                self.remember(from, txn, request.usb_token, Some(refusal));
+                self.refuse(from, txn, request.usb_token, refusal);
+            }
             Ok((index, wanted)) => {
                 self.client = Some(from);
                 // The peer starts the stream anew, so it has let go of the old one.
@@ -36,9 +39,16 @@ impl Broker {
         }
     }
 
-    /// Whether the request is one that began a live session, sent again: then
-    /// it is answered as it was, or the answer is still to come.
+    /// Whether the request is one that was refused or began a live session, sent
+    /// again: then it is answered as it was, or the answer is still to come.
     fn repeats_enable(&mut self, from: Address, txn: Txn, request: &StreamRequest) -> bool {
+        let same = (from, txn, request.usb_token);
+        let mut answered = self.answered.iter().flatten();
+        let refused = answered.find(|&&(from, txn, token, _)| (from, txn, token) == same);
+        if let Some(&(.., Some(refusal))) = refused {
+            self.refuse(from, txn, request.usb_token, refusal);
+            return true;
+        }
         let live = self.live(request.usb_token).and_then(|i| self.places[i].live.as_ref());
         let Some(Live { session, .. }) = live else { return false };
         let facts = session.facts();
@@ -81,7 +91,7 @@ impl Broker {
             self.refuse(from, txn, token, refusal);
         } else if let Some(index) = self.live(token) {
             self.let_go(now, index, from, txn);
-        } else if self.confirmed.contains(&Some((from, txn, token))) {
+        } else if self.answered.contains(&Some((from, txn, token, None))) {
             self.confirm(from, txn, token);
         } else if self.client == Some(from) && self.cards.let_go(token) {
             // A late disable: its stream is long gone, and nobody is harmed.
@@ -119,11 +129,22 @@ impl Broker {
     }
 
     pub(super) fn confirm(&mut self, to: Address, txn: Txn, token: Token) {
-        let entry = Some((to, txn, token));
-        if !self.confirmed.contains(&entry) {
-            self.confirmed[self.next_confirmed] = entry;
-            self.next_confirmed = (self.next_confirmed + 1) % SESSIONS;
-        }
+        self.remember(to, txn, token, None);
         push(&mut self.effects, Effect::Respond(to, txn, response::disabled(token)));
+    }
+
+    /// Keeps an answer for when its request comes again.
+    pub(super) fn remember(
+        &mut self,
+        to: Address,
+        txn: Txn,
+        token: Token,
+        refusal: Option<Refusal>,
+    ) {
+        let entry = Some((to, txn, token, refusal));
+        if !self.answered.contains(&entry) {
+            self.answered[self.next_answered] = entry;
+            self.next_answered = (self.next_answered + 1) % SESSIONS;
+        }
     }
 }
