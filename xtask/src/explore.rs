@@ -1,5 +1,7 @@
 //! `cargo xtask explore`: runs in which something goes wrong, by the thousand.
 
+mod mutants;
+
 use crate::style::{BAD, DIM, GOOD, HEAD};
 use crate::{BAD_INPUT, WRONG, root};
 use anstream::{eprintln, println};
@@ -38,6 +40,21 @@ pub(crate) struct Explore {
     /// Instead: count the points of a run without faults
     #[arg(long, conflicts_with_all = ["schedules", "systematic"])]
     points: bool,
+    /// Instead: seed defects into a copy, and look for each [default: sim/mutants]
+    #[arg(
+        long, value_name = "DIR", num_args = 0..=1, default_missing_value = "sim/mutants",
+        conflicts_with_all = ["schedules", "systematic", "points", "scenarios"]
+    )]
+    mutants: Option<PathBuf>,
+    /// With --mutants: only this one; may be given several times
+    #[arg(long = "mutant", value_name = "NAME", requires = "mutants")]
+    names: Vec<String>,
+    /// With --mutants: how long each is looked for
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    seconds: u64,
+    /// Instead: until something is found, or --seconds are over
+    #[arg(long, hide = true)]
+    hunt: bool,
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -57,6 +74,11 @@ impl Explore {
     }
 
     fn try_run(&self) -> Result<bool, String> {
+        if let Some(folder) = &self.mutants {
+            let folder = &root().join(folder);
+            let (names, seed, seconds, json) = (&self.names, self.seed, self.seconds, self.json);
+            return mutants::Hunt { folder, names, seed, seconds, json }.run();
+        }
         let stage = Stage::load(&root().join("app.toml"))?;
         let all = Scenario::ALL.to_vec();
         let scenarios = if self.scenarios.is_empty() { all } else { self.scenarios.clone() };
@@ -69,7 +91,7 @@ impl Explore {
         let mut progress = |runs, failed| {
             bar.set_position(runs);
             bar.set_message(format!("{failed} failures"));
-            true
+            !self.hunt || failed == 0 && began.elapsed().as_secs() < self.seconds
         };
         let threads = pool::threads();
         let mut search = Search {
@@ -92,6 +114,10 @@ impl Explore {
             println!("{exercised} of {total} faults exercised, one to a run");
             tally.add(pairs);
             (what, tally)
+        } else if self.hunt {
+            let tally = search.by_chance(u64::MAX);
+            println!("{}", hunted(stage, &tally, began.elapsed().as_secs_f64()));
+            return Ok(tally.failed == 0);
         } else {
             let tally = search.by_chance(self.schedules);
             (json!({ "schedules": tally.runs }), tally)
@@ -162,6 +188,18 @@ impl Explore {
             println!("{object}");
         }
     }
+}
+
+/// What a search until the first failure came to.
+fn hunted(stage: Stage, tally: &Tally, seconds: f64) -> Value {
+    let failure = tally.failures.first();
+    let first = failure.map(|failure| failure.findings.iter().map(ToString::to_string));
+    json!({
+        "runs": tally.runs,
+        "first": first.into_iter().flatten().collect::<Vec<_>>(),
+        "scenario": failure.map(|failure| file::write(stage.description(), failure)),
+        "seconds": seconds,
+    })
 }
 
 /// Shrinks failures and writes each to a file of its own.

@@ -11,6 +11,7 @@ pub mod case;
 pub mod choice;
 pub mod file;
 pub mod finding;
+mod order;
 pub mod patience;
 pub mod play;
 pub mod pool;
@@ -19,6 +20,7 @@ pub mod search;
 pub mod shrink;
 pub mod stage;
 pub mod story;
+mod stranger;
 
 pub use case::{Case, Strike, What};
 pub use finding::Finding;

@@ -2,14 +2,18 @@
 
 use crate::case::{Case, What, point_text};
 use crate::finding::Finding;
+use crate::order::Order;
 use crate::patience::{Longest, Patience};
+use crate::scenario::Scenario;
 use crate::stage::Stage;
 use crate::story::{Line, Story};
+use crate::stranger::Stranger;
 use dsp_abi::bell;
 use dsp_abi::media::{Answer, Path, PlayerState};
 use fabric::points::{Planned, Reached};
 use fabric::{Fault, Time};
 use judge::Verdict;
+use program::core::Simulated;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use system::scene::{Beginning, Deed, Port, Scene};
@@ -29,6 +33,8 @@ const LONGEST: Time = Time::ms(5_500);
 const REST: Time = Time::ms(600);
 /// How long the next stream may take to begin, and to end.
 const NEXT: Time = Time::ms(4_000);
+/// No server lets a message wait for so long: it serves others meanwhile.
+const ANSWER: Time = Time::ms(20);
 /// An enable takes no longer than that.
 const ENABLE: Time = Time::ms(2_000);
 /// Milliseconds of the stream that must be exact.
@@ -121,6 +127,8 @@ pub(crate) struct Play<'a> {
     findings: Vec<Finding>,
     story: Option<&'a Story>,
     patience: Patience,
+    order: Order,
+    stranger: Stranger,
     /// How long the next stream took to begin.
     enable: Time,
 }
@@ -158,11 +166,22 @@ impl Play<'_> {
     pub(crate) fn wait(&mut self) {
         let Some(command) = self.command else { return };
         if let Some(answer) = self.scene.wait(command, LIMIT + self.silence) {
-            self.tell(|| match self.failure(Some(answer)) {
+            let failure = self.failure(Some(answer));
+            self.tell(|| match &failure {
                 None => "the player is done".to_owned(),
                 Some(why) => format!("the player gives up: {why}"),
             });
+            self.must(failure.map_or(Ok(()), Err));
             self.command = None;
+        }
+    }
+
+    /// What cannot be otherwise when nothing goes wrong and nobody competes.
+    pub(crate) fn must(&mut self, done: Result<(), String>) {
+        if let (Err(why), true, true) =
+            (done, self.case.strikes.is_empty(), self.case.scenario.is_alone())
+        {
+            self.findings.push(Finding::Undone(why));
         }
     }
 
@@ -198,8 +217,14 @@ impl<'a> Play<'a> {
             deeds: Vec::new(),
             seed: case.seed,
         };
-        let patience = Patience::default();
-        let scene = Scene::power_on(beginning, |parts| {
+        let (patience, order) = (Patience::default(), Order::new(stage.ladder));
+        let stranger = Stranger::new(case.seed);
+        let (strange, other) = (case.scenario == Scenario::Stranger, stranger.clone());
+        let program = move || match strange {
+            true => program::main(&other),
+            false => program::main(&Simulated),
+        };
+        let scene = Scene::power_on_with(beginning, program, |parts| {
             if let Some(trace) = sinks.trace {
                 parts.fabric.trace.set_sink(trace);
             }
@@ -207,9 +232,10 @@ impl<'a> Play<'a> {
                 let pcap = Pcap::new(pcap, 1).expect("the capture's header is written");
                 parts.controllers[0].wire_mut().capture(pcap);
             }
-            let (story, patience) = (story.cloned(), patience.clone());
+            let (story, patience, order) = (story.cloned(), patience.clone(), order.clone());
             parts.fabric.trace.set_listener(Box::new(move |at, record: &_| {
                 patience.hear(at, record);
+                order.hear(at, record);
                 if let Some(story) = &story {
                     story.hear(stage, at, record);
                 }
@@ -232,6 +258,8 @@ impl<'a> Play<'a> {
             findings,
             story,
             patience,
+            order,
+            stranger,
             enable: Time::ZERO,
         };
         play.plan();
@@ -328,8 +356,19 @@ impl<'a> Play<'a> {
     fn come_back(&mut self) {
         self.scene.ring(bell::RESUME);
         self.scene.run_for(RECOVERY + self.silence);
+        let there: Vec<bool> = {
+            let mut board = self.scene.machine.board_mut();
+            let controllers = &mut board.parts.controllers;
+            let mut there = |port: &Port| controllers[port.controller].device(port.port).is_some();
+            self.ports.iter().map(&mut there).collect()
+        };
+        // Every second time one that is left is enough.
+        let enough = self.case.seed % 2 == 1 && there.contains(&true);
         for (place, &port) in self.ports.iter().enumerate() {
             // One that is there stays.
+            if there[place] || enough {
+                continue;
+            }
             self.scene.plug(port, self.models[place], self.case.seed + place as u64);
         }
         if self.command.is_some() {
@@ -359,6 +398,15 @@ impl<'a> Play<'a> {
             ("pages of a controller's", leaks.bus_pages),
             ("pages in quarantine", leaks.quarantined),
             ("sessions", audit.broker.sessions.into()),
+            ("sidebands", audit.xhci.sidebands.into()),
+            ("windows", audit.iommu.windows.into()),
+            ("grants", audit.iommu.grants.into()),
+            ("streams of the audio class", audit.usb_audio.open.into()),
+            ("slots without a device", audit.xhci.slots.abs_diff(audit.usb_core.devices).into()),
+            (
+                "cards without a device",
+                audit.usb_audio.cards.abs_diff(audit.usb_core.devices).into(),
+            ),
         ];
         let held = held.into_iter().filter(|&(_, count)| count != 0);
         self.findings.extend(held.map(|(what, count)| Finding::Leak(what, count)));
@@ -378,6 +426,7 @@ impl<'a> Play<'a> {
         let sound = Stage::sound(LAST_SOUND);
         let marks: Vec<_> = self.ports.iter().map(|&port| scene.mark(port)).collect();
         let (before, ordered) = (scene.packets(), scene.now());
+        self.order.begin();
         let sequence = scene.order(&sound, Path::Offload);
         scene.run_while(NEXT, |parts| {
             let packets = parts.controllers.iter().map(|c| c.wire().log().packets().len() as u64);
@@ -389,6 +438,7 @@ impl<'a> Play<'a> {
         if let Some(why) = self.failure(answer) {
             return self.findings.push(Finding::NextFailed(why));
         }
+        self.findings.extend(self.order.end().map(Finding::Order));
         self.enable = began;
         if began > ENABLE {
             self.findings.push(Finding::Slow(began.0 / 1_000_000));
@@ -410,6 +460,16 @@ impl<'a> Play<'a> {
 
     /// What the models and the kernel saw in the whole run.
     fn look_back(&mut self, struck: &[(Time, Planned)]) {
+        self.findings.extend(self.stranger.granted().map(Finding::Granted));
+        let longest = self.patience.longest();
+        if longest > ANSWER {
+            self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
+        }
+        // Who pulls a headset gives the DSP time to let go; whoever dies does not.
+        let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
+        if self.case.strikes.iter().all(|strike| pulled(strike.what)) && self.patience.shut() > 0 {
+            self.findings.push(Finding::Shut(self.patience.shut()));
+        }
         let machine = &self.scene.machine;
         let mapper = machine.task_named("iommu");
         let mapper_died = struck.iter().any(|(_, planned)| {

@@ -6,6 +6,8 @@ use dsp_abi::media::Path;
 use fabric::Time;
 use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
 use rng::Rng;
+use std::cell::Cell;
+use std::rc::Rc;
 use system::auditor::{OFFLOAD_BROKER, USB_AUDIO};
 use usb_audio_api::{
     Completed, Drive, SampleFormat, StreamFormat, StreamId, TicketHandle, UsbAudio, UsbAudioError,
@@ -35,6 +37,9 @@ pub enum Scenario {
     /// Two headsets; the system sleeps while a stream over the DSP plays to one of
     /// them, and wakes up.
     Sleeping,
+    /// One stream over the DSP, and somebody else there who sends the broker what
+    /// nobody may be granted.
+    Stranger,
 }
 
 /// How long an errand asks again, in milliseconds.
@@ -44,7 +49,7 @@ const ROUTE: u32 = 48 * 20;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Stream,
         Self::Feedback,
         Self::TwoDevices,
@@ -52,6 +57,7 @@ impl Scenario {
         Self::Toggle,
         Self::Host,
         Self::Sleeping,
+        Self::Stranger,
     ];
 
     /// Its name.
@@ -65,6 +71,7 @@ impl Scenario {
             Self::Toggle => "toggle",
             Self::Host => "host",
             Self::Sleeping => "sleeping",
+            Self::Stranger => "stranger",
         }
     }
 
@@ -79,6 +86,11 @@ impl Scenario {
         })
     }
 
+    /// Whether nobody competes for a stream.
+    pub(crate) const fn is_alone(self) -> bool {
+        !matches!(self, Self::Competitor | Self::Toggle)
+    }
+
     /// The headsets, by place.
     pub(crate) fn models(self, seed: u64) -> Vec<Model> {
         let own = [Model::Async(Speed::Full), Model::Async(Speed::High)];
@@ -88,7 +100,7 @@ impl Scenario {
             Self::Stream => vec![Model::Sync],
             Self::Feedback => vec![own[(seed % 2) as usize]],
             Self::TwoDevices | Self::Sleeping => vec![turn(0), turn(1)],
-            Self::Competitor | Self::Toggle | Self::Host => vec![turn(0)],
+            Self::Competitor | Self::Toggle | Self::Host | Self::Stranger => vec![turn(0)],
         }
     }
 
@@ -111,7 +123,7 @@ impl Scenario {
         let mut rng = Rng::new(play.case.seed ^ 0xAC70);
         let delay = u64::from(rng.below(30_000));
         match self {
-            Self::Stream | Self::Feedback => {
+            Self::Stream | Self::Feedback | Self::Stranger => {
                 play.plug(0, delay);
                 play.order(20 + rng.below(20), Path::Offload);
                 play.wait();
@@ -128,7 +140,12 @@ impl Scenario {
                 play.plug(1, delay);
                 // The debounce and an enumeration take some 200 ms.
                 play.scene.run_for(Time::ms(230 + u64::from(rng.below(60))));
-                play.errand("a second stream", || route(ROUTE, None));
+                for _ in 0..2 {
+                    let played = Rc::new(Cell::new(false));
+                    let told = Rc::clone(&played);
+                    play.errand("a second stream", move || told.set(route(ROUTE, None)));
+                    play.must(if played.get() { Ok(()) } else { Err("no second stream".into()) });
+                }
                 play.wait();
             }
             Self::Sleeping => {
@@ -168,8 +185,8 @@ impl Scenario {
 }
 
 /// Has the broker play, as another client, and waits for the end; stops it
-/// after `stop` milliseconds.
-fn route(frames: u32, stop: Option<u64>) {
+/// after `stop` milliseconds. Whether it was played.
+fn route(frames: u32, stop: Option<u64>) -> bool {
     let request = RouteRequest {
         direction: Direction::Out,
         rate: 48_000,
@@ -190,7 +207,7 @@ fn route(frames: u32, stop: Option<u64>) {
                 sleep_for(5);
                 waited += 5;
             }
-            Err(_) => return,
+            Err(_) => return false,
         }
     };
     if let Some(pause) = stop {
@@ -203,6 +220,8 @@ fn route(frames: u32, stop: Option<u64>) {
         sleep_for(2);
         waited += 2;
     }
+    let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+    matches!(broker.route(route), Ok(RouteState::Played { underruns: 0, .. }))
 }
 
 fn goes_on(route: RouteHandle) -> bool {

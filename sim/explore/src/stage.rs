@@ -1,5 +1,6 @@
 //! What all runs share: the image, and the sounds.
 
+use crate::order::Ladder;
 use judge::sound::Sound;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -13,6 +14,7 @@ const LONGEST: u32 = 500;
 #[derive(Copy, Clone, Debug)]
 pub struct Stage {
     pub(crate) description: &'static Description,
+    pub(crate) ladder: &'static Ladder,
 }
 
 impl Stage {
@@ -21,7 +23,10 @@ impl Stage {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn load(path: &Path) -> Result<Self, String> {
-        Ok(Self { description: Description::load(path)? })
+        let description = Description::load(path)?;
+        let root = path.parent().unwrap_or(path);
+        let ladder = Box::leak(Box::new(Ladder::load(root, description)?));
+        Ok(Self { description, ladder })
     }
 
     /// The image.

@@ -239,6 +239,9 @@ impl Fabric {
         if self.memory.has_stores(other, first, count) {
             self.violation(Violation::CoreTouchedFreedPage { page: first });
         }
+        if let Some(page) = self.smmu.reaches(first, count) {
+            self.violation(Violation::FreedWhileReachable { page });
+        }
         self.memory.give(first, count, Owner::Nobody);
     }
 

@@ -75,6 +75,11 @@ violations! {
         /// The page.
         page: Phys,
     }
+    /// A page was given back that the SMMU may still let a device reach.
+    FreedWhileReachable {
+        /// The page.
+        page: Phys,
+    }
     /// A core touched a page that was given back.
     CoreTouchedFreedPage {
         /// The page.

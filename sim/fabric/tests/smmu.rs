@@ -384,6 +384,21 @@ fn changing_a_live_context_descriptor_or_entry_is_a_violation() {
     }
 }
 
+/// A page is given back when no device can reach it any more, and not before.
+#[test]
+fn giving_a_page_back_that_a_translation_reaches_is_a_violation() {
+    let mut rig = Rig::new(12);
+    assert!(rig.dma_ok());
+    rig.fabric.take_back(Core::App, DATA, 1);
+    rig.only("FreedWhileReachable");
+    let mut rig = Rig::new(12);
+    assert!(rig.dma_ok());
+    rig.map(DATA, 0);
+    rig.commands(&[TLBI_ALL, SYNC]);
+    rig.fabric.take_back(Core::App, DATA, 1);
+    rig.clean();
+}
+
 #[test]
 fn reusing_a_page_that_a_stale_translation_reaches_is_a_violation() {
     let mut rig = Rig::new(12);

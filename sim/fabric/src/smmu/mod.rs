@@ -199,6 +199,12 @@ impl Smmu {
         }
     }
 
+    /// The first of `count` pages from `first` that some device was let through to
+    /// and may be again.
+    pub(crate) fn reaches(&self, first: Phys, count: u32) -> Option<Phys> {
+        self.tlb.leads_to(first, count)
+    }
+
     /// Writes the records of a blocked access.
     fn report(
         &mut self,

@@ -5,7 +5,7 @@
 //! until it is forgotten, and its page must not be used for anything else.
 
 use crate::memory::Memory;
-use addr::Phys;
+use addr::{PAGE, Phys};
 
 /// Entries; more than any scenario needs, so that hardly one goes by itself.
 const ENTRIES: usize = 1024;
@@ -67,6 +67,13 @@ impl Tlb {
                 memory.note_stale(entry.to, false);
             }
         }
+    }
+
+    /// The first of `count` pages from `first` that a translation leads to.
+    pub(super) fn leads_to(&self, first: Phys, count: u32) -> Option<Phys> {
+        let bytes = u64::from(count) * u64::from(PAGE);
+        let inside = |to: Phys| to.offset_from(first).is_some_and(|offset| offset < bytes);
+        self.0.iter().flatten().map(|entry| entry.to).filter(|&to| inside(to)).min()
     }
 
     pub(super) fn stale(&self) -> usize {

@@ -1,0 +1,255 @@
+//! The one order in which a session is taken down (DESIGN rule 6), as it shows.
+//!
+//! Two ladders in one: what the broker asks of the servers, and what the driver
+//! has the controller do for it. What is asked is told by the interfaces' own
+//! descriptions. Steps may be missing where there is nothing to be done, and a
+//! step that was tried may be tried again; none may come for the first time after
+//! one that stands below it.
+
+use abi::Sysnum;
+use fabric::{Core, Record, Time};
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use system::image::Description;
+
+/// A step, and who may tell of it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    CloseGate,
+    Halt,
+    StopEndpoint,
+    TakeOver,
+    Close,
+    Alternate0,
+    Disarm,
+    Drop,
+    TargetBack,
+    InterrupterOff,
+    UnmapPeer,
+    Displace,
+    DisplaceBuffer,
+    ReleaseBuffer,
+    RemoveInterrupter,
+    Unregister,
+    CloseWindow,
+    Unhold,
+}
+
+use Step as S;
+
+/// Steps that the broker asks for: of whom, and what.
+const ASKED: [(Step, &str, &str); 12] = [
+    (S::CloseGate, "xhci", "start_close_gate"),
+    (S::Halt, "xhci", "start_halt"),
+    (S::Close, "usb_audio", "start_close"),
+    (S::Disarm, "xhci", "start_disarm"),
+    (S::UnmapPeer, "iommu", "start_unmap_peer"),
+    (S::Displace, "xhci", "displace"),
+    (S::DisplaceBuffer, "iommu", "displace"),
+    (S::ReleaseBuffer, "iommu", "release"),
+    (S::RemoveInterrupter, "xhci", "remove_interrupter"),
+    (S::Unregister, "xhci", "unregister"),
+    (S::CloseWindow, "iommu", "close_window"),
+    (S::Unhold, "usb_core", "unhold"),
+];
+
+/// Steps that no end of a stream in good order can do without.
+const DUE: [Step; 18] = [
+    S::CloseGate,
+    S::Halt,
+    S::StopEndpoint,
+    S::TakeOver,
+    S::Close,
+    S::Alternate0,
+    S::Disarm,
+    S::Drop,
+    S::TargetBack,
+    S::InterrupterOff,
+    S::UnmapPeer,
+    S::Displace,
+    S::DisplaceBuffer,
+    S::ReleaseBuffer,
+    S::RemoveInterrupter,
+    S::Unregister,
+    S::CloseWindow,
+    S::Unhold,
+];
+
+/// From the gate's closing until the endpoints are stopped, when a stream ends in
+/// good order: what the device has in its buffers is to be heard.
+const SOUND: Time = Time::ms(2);
+
+/// TRB types (xHCI 1.2, table 6-91).
+const SETUP_STAGE: u32 = 2;
+const CONFIGURE_ENDPOINT: u32 = 12;
+const EVALUATE_CONTEXT: u32 = 13;
+const STOP_ENDPOINT: u32 = 15;
+/// bmRequestType and bRequest of SET_INTERFACE, and alternate 0 (USB 2.0 9.4.10).
+const SET_INTERFACE_0: u32 = 0x0B01;
+/// An interrupter's registers, in a controller's (5.5.2).
+const INTERRUPTERS: u64 = 0x1020;
+const INTERRUPTER: u64 = 0x20;
+const IMAN: u64 = 0x00;
+const ERDP: u64 = 0x18;
+const IMAN_ENABLE: u32 = 1 << 1;
+/// ECAM stands above, the SMMU and the frame below all registers of controllers.
+const REGISTERS: std::ops::Range<u64> = 0x1000_0000..0x3F00_0000;
+
+/// How steps are told from messages.
+#[derive(Debug)]
+pub(crate) struct Ladder {
+    broker: u16,
+    /// A server, an operation of it, and the step that it is.
+    asked: Vec<(u16, u16, Step)>,
+}
+
+impl Ladder {
+    /// Reads the interfaces that stand beside the image's description.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn load(root: &Path, description: &Description) -> Result<Self, String> {
+        let index = |name: &str| {
+            let index = description.app().index(name);
+            index.map(|index| index.0).ok_or_else(|| format!("the image has no task {name}"))
+        };
+        let mut asked = Vec::new();
+        for (step, server, operation) in ASKED {
+            let file = root.join("idl").join(format!("{server}.idol"));
+            let interface = idol::check(&file).map_err(|all| {
+                all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            })?;
+            let found = interface.ops.iter().find(|op| op.name.text == operation);
+            let found = found.ok_or_else(|| format!("{server} has no operation {operation}"))?;
+            asked.push((index(server)?, found.number, step));
+        }
+        Ok(Self { broker: index("offload_broker")?, asked })
+    }
+
+    fn step(&self, record: &Record) -> Option<Step> {
+        match *record {
+            Record::Syscall { task, number, args } => {
+                if task != self.broker || number != Sysnum::Send as u32 {
+                    return None;
+                }
+                let server = abi::TaskId((args[0] >> 16) as u16).index() as u16;
+                let asked = |&&(of, operation, _): &&(u16, u16, Step)| {
+                    of == server && operation == args[0] as u16
+                };
+                self.asked.iter().find(asked).map(|&(.., step)| step)
+            }
+            Record::Command { words, .. } => match words[3] >> 10 & 0x3F {
+                STOP_ENDPOINT if words[3] >> 16 & 0x1F > 1 => Some(S::StopEndpoint),
+                CONFIGURE_ENDPOINT => Some(S::Drop),
+                EVALUATE_CONTEXT => Some(S::TargetBack),
+                _ => None,
+            },
+            Record::Trb { dci: 1, words, .. } => {
+                let setup = words[3] >> 10 & 0x3F == SETUP_STAGE;
+                (setup && words[0] == SET_INTERFACE_0).then_some(S::Alternate0)
+            }
+            Record::Mmio { core: Core::App, write: true, address, value } => {
+                if !REGISTERS.contains(&address.0) {
+                    return None;
+                }
+                let register = address.0 & (xhc::BAR_SIZE - 1);
+                // The primary interrupter is nobody's session's.
+                let at = register.checked_sub(INTERRUPTERS + INTERRUPTER)?;
+                match at % INTERRUPTER {
+                    ERDP if at < 0x1000 => Some(S::TakeOver),
+                    IMAN if at < 0x1000 && value & IMAN_ENABLE == 0 => Some(S::InterrupterOff),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Watches one session end. Clones watch together.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    ladder: &'static Ladder,
+    seen: Rc<RefCell<Vec<(Time, Step)>>>,
+}
+
+impl Order {
+    pub(crate) fn new(ladder: &'static Ladder) -> Self {
+        Self { ladder, seen: Rc::default() }
+    }
+
+    /// Looks at a session from here on.
+    pub(crate) fn begin(&self) {
+        self.seen.borrow_mut().clear();
+    }
+
+    pub(crate) fn hear(&self, at: Time, record: &Record) {
+        let Some(step) = self.ladder.step(record) else { return };
+        let mut seen = self.seen.borrow_mut();
+        // What comes before the first step downwards is the way up; each step
+        // counts when it is tried first.
+        let down = !seen.is_empty() || self.ladder.asked.iter().any(|&(.., asked)| asked == step);
+        if down && !seen.iter().any(|&(_, known)| known == step) {
+            seen.push((at, step));
+        }
+    }
+
+    /// What was not in its order, in a stream that began and ended as it should.
+    pub(crate) fn end(&self) -> Option<String> {
+        let seen = self.seen.borrow();
+        if let Some(pair) = seen.windows(2).find(|pair| pair[0].1 > pair[1].1) {
+            return Some(format!("{:?} before {:?}", pair[0].1, pair[1].1));
+        }
+        let at = |step| seen.iter().find(|&&(_, known)| known == step).map(|&(at, _)| at);
+        if let Some(missing) = DUE.into_iter().find(|&step| at(step).is_none()) {
+            return Some(format!("no {missing:?}"));
+        }
+        let (gate, stop) = (at(S::CloseGate)?, at(S::StopEndpoint)?);
+        let heard = stop.since(gate);
+        (heard < SOUND).then(|| format!("{:?} at once after {:?}", S::StopEndpoint, S::CloseGate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DUE, Ladder, Order, S, SOUND, Step};
+    use abi::Sysnum;
+    use fabric::{Record, Time};
+
+    /// The broker is task 9, and each step is a message of its own.
+    fn order() -> Order {
+        let asked = DUE.iter().enumerate().map(|(n, &step)| (1, n as u16, step)).collect();
+        Order::new(Box::leak(Box::new(Ladder { broker: 9, asked })))
+    }
+
+    fn play(steps: &[Step]) -> Option<String> {
+        let order = order();
+        order.begin();
+        for (n, step) in steps.iter().enumerate() {
+            let operation = DUE.iter().position(|due| due == step).expect("a step") as u32;
+            let args = [1 << 16 | operation, 0, 0, 0];
+            let record = Record::Syscall { task: 9, number: Sysnum::Send as u32, args };
+            order.hear(Time(SOUND.0 * n as u64), &record);
+        }
+        order.end()
+    }
+
+    #[test]
+    fn the_one_order_is_right_and_any_other_is_told() {
+        assert_eq!(play(&DUE), None);
+        for n in 1..DUE.len() {
+            let mut steps = DUE;
+            steps.swap(n - 1, n);
+            let told = format!("{:?} before {:?}", DUE[n], DUE[n - 1]);
+            assert_eq!(play(&steps), Some(told));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_and_what_is_tried_again_is_not() {
+        assert_eq!(play(&DUE[..17]), Some(format!("no {:?}", S::Unhold)));
+        let again = [&DUE[..], &[S::Halt, S::Close]].concat();
+        assert_eq!(play(&again), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! `cargo xtask explore --mutants`: does the search find what is wrong?
+//!
+//! Defects are seeded into a copy of the sources, each behind a switch, so that
+//! one build has them all. With every switch off the search must find nothing;
+//! with any of them on, something.
+
+mod patch;
+mod tree;
+
+use crate::root;
+use crate::style::{BAD, DIM, GOOD, HEAD};
+use anstream::println;
+use patch::{Mutant, PatchFile};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What the search may take beyond its time: the runs under way come to an end.
+const GRACE: Duration = Duration::from_secs(60);
+/// How often the search is looked at, whether it is over.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is looked for, and how.
+pub(super) struct Hunt<'a> {
+    /// The folder of the patches.
+    pub(super) folder: &'a Path,
+    /// The defects that are looked for; all when none is named.
+    pub(super) names: &'a [String],
+    /// What decides the runs.
+    pub(super) seed: u64,
+    /// For how long each is looked for.
+    pub(super) seconds: u64,
+    /// Print one JSON object on the last line.
+    pub(super) json: bool,
+}
+
+/// What a search came to.
+struct Outcome {
+    /// What was found in the first run that was not as it should be.
+    found: Vec<String>,
+    runs: u64,
+    seconds: f64,
+    /// That run, as a file.
+    scenario: Option<String>,
+}
+
+impl Hunt<'_> {
+    /// Seeds, builds and looks. Whether every defect was found, and nothing
+    /// without one.
+    pub(super) fn run(&self) -> Result<bool, String> {
+        let began = Instant::now();
+        let patches = patch::read_all(self.folder)?;
+        let mutants = self.chosen(&patches)?;
+        let place = root().join("target/mutants");
+        let program = build(&place, &patches)?;
+        println!("{HEAD}{} defects{HEAD:#}", mutants.len());
+        let control = self.look(&program, None)?;
+        let sound = control.found.is_empty();
+        let (style, mark) = if sound { (GOOD, "✓") } else { (BAD, "✗") };
+        println!("{style}{mark}{style:#} {:<34} {}", "none of them", control.told("nothing"));
+        let mut rows = Vec::new();
+        let mut missed = Vec::new();
+        for mutant in mutants.iter().filter(|_| sound) {
+            let outcome = self.look(&program, Some(mutant))?;
+            let found = !outcome.found.is_empty();
+            let (style, mark) = if found { (GOOD, "✓") } else { (BAD, "✗") };
+            println!("{style}{mark}{style:#} {:<34} {}", mutant.name, outcome.told("missed"));
+            rows.push(json!({
+                "name": mutant.name,
+                "breaks": mutant.breaks,
+                "found": outcome.found,
+                "runs": outcome.runs,
+                "seconds": outcome.seconds,
+            }));
+            if let Some(scenario) = &outcome.scenario {
+                let path = place.join(format!("{}.toml", mutant.name));
+                super::write(&path, scenario)?;
+            }
+            if !found {
+                println!("  {}: {}", mutant.breaks.join(", "), mutant.what);
+                missed.push(&mutant.name);
+            }
+        }
+        let (total, found) = (mutants.len(), rows.len() - missed.len());
+        let all = sound && found == total;
+        let style = if all { GOOD } else { BAD };
+        println!("{style}{found} of {total} found{style:#}");
+        if self.json {
+            let object = json!({
+                "seed": self.seed,
+                "total": total,
+                "found": found,
+                "missed": missed,
+                "control": {
+                    "found": control.found, "runs": control.runs, "seconds": control.seconds,
+                },
+                "mutants": rows,
+                "seconds": began.elapsed().as_secs_f64(),
+            });
+            println!("{object}");
+        }
+        Ok(all)
+    }
+
+    fn chosen<'p>(&self, patches: &'p [PatchFile]) -> Result<Vec<&'p Mutant>, String> {
+        let all = || patches.iter().flat_map(|patch| &patch.mutants);
+        if self.names.is_empty() {
+            return Ok(all().collect());
+        }
+        let named = self.names.iter().map(|name| {
+            let found = all().find(|mutant| mutant.name == *name);
+            found.ok_or_else(|| format!("no patch seeds a defect called '{name}'"))
+        });
+        named.collect()
+    }
+
+    /// Searches with this defect switched on, in a process of its own.
+    fn look(&self, program: &Path, mutant: Option<&Mutant>) -> Result<Outcome, String> {
+        let whose = mutant.map_or("the search", |mutant| &mutant.name);
+        let failed = |why: &dyn std::fmt::Display| format!("{whose}: {why}");
+        let (seed, seconds) = (self.seed.to_string(), self.seconds.to_string());
+        let mut command = Command::new(program);
+        command.args(["explore", "--hunt", "--json", "--seed", &seed, "--seconds", &seconds]);
+        command.env_remove(mutants::VARIABLE);
+        if let Some(mutant) = mutant {
+            command.env(mutants::VARIABLE, &mutant.name);
+        }
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.map_err(|error| failed(&error))?;
+        let until = Instant::now() + Duration::from_secs(self.seconds) + GRACE;
+        while child.try_wait().map_err(|error| failed(&error))?.is_none() {
+            if Instant::now() > until {
+                let _ = child.kill();
+                return Err(failed(&"a run does not end"));
+            }
+            std::thread::sleep(LOOK);
+        }
+        let mut said = String::new();
+        let mut stdout = child.stdout.take().ok_or_else(|| failed(&"it says nothing"))?;
+        stdout.read_to_string(&mut said).map_err(|error| failed(&error))?;
+        Outcome::read(said.lines().last().unwrap_or_default()).map_err(|why| failed(&why))
+    }
+}
+
+impl Outcome {
+    /// Reads what the search printed last.
+    fn read(line: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let found = value["first"].as_array().into_iter().flatten();
+        Ok(Self {
+            found: found.filter_map(|text| Some(text.as_str()?.to_owned())).collect(),
+            runs: value["runs"].as_u64().ok_or("it does not say how often it ran")?,
+            seconds: value["seconds"].as_f64().unwrap_or_default(),
+            scenario: value["scenario"].as_str().map(str::to_owned),
+        })
+    }
+
+    fn told(&self, nothing: &str) -> String {
+        let Self { runs, seconds, .. } = self;
+        let found = self.found.first().map_or(nothing, String::as_str);
+        format!("{found} {DIM}({runs} runs, {seconds:.1} s){DIM:#}")
+    }
+}
+
+/// Builds this program with all defects, each behind its switch.
+fn build(place: &Path, patches: &[PatchFile]) -> Result<PathBuf, String> {
+    let (tree, output) = (place.join("tree"), place.join("build"));
+    tree::bring_about(&tree, patches)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--package", "xtask"])
+        .current_dir(&tree)
+        .env("CARGO_TARGET_DIR", &output)
+        // It runs for minutes: what takes longer to build is not worth it.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+        .env("CARGO_PROFILE_RELEASE_INCREMENTAL", "true")
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if built.success() {
+        Ok(output.join("release/xtask"))
+    } else {
+        Err(format!("{} does not build", tree.display()))
+    }
+}
