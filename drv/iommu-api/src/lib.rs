@@ -106,7 +106,7 @@ pub struct Status {
 }
 
 /// Why `iommu` refuses.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Count, IdolError)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Count, IdolError)]
 #[repr(u32)]
 pub enum IommuError {
     /// The operation is under way: wait for the hint.
@@ -143,7 +143,7 @@ pub enum IommuError {
     NoGrants,
     /// The caller has too many operations under way.
     NoTickets,
-    /// The window still has mapped parts, or the part is still with the peer:
+    /// The window still has mapped parts, or the pages are still with the peer:
     /// take them back first.
     StillMapped,
     /// The grant is for another task.

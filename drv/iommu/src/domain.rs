@@ -15,7 +15,7 @@ use crate::layout::{CONTEXTS, FIRST_TABLE, MAX_TABLES, STREAM_TABLE};
 use crate::smmu::page;
 
 /// Which pages of the pool are tables of which domain.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct TablePages([Option<u8>; MAX_TABLES as usize]);
 
 impl TablePages {
@@ -53,7 +53,7 @@ impl TablePages {
 }
 
 /// The tables of one controller.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Domain {
     number: u8,
     stream: u16,

@@ -32,7 +32,7 @@ pub mod window;
 use addr::Phys;
 
 /// A pool whose pages can be mapped, as the image describes it.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct PoolSpec {
     /// Its number in the image.
     pub id: u8,
@@ -45,7 +45,7 @@ pub struct PoolSpec {
 }
 
 /// A controller behind the SMMU.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct ControllerSpec {
     /// Its StreamID.
     pub stream: u16,
@@ -54,7 +54,7 @@ pub struct ControllerSpec {
 }
 
 /// What the image gives the mapper.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub struct Config {
     /// The SMMU.
     pub smmu: mmio::Registers,

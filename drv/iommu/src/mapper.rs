@@ -49,7 +49,7 @@ type Tickets =
     handles::Tickets<Sequence, Result<(), IommuError>, TicketHandle, TICKETS, TICKETS_EACH>;
 
 /// A controller and its half of the windows.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Controller {
     domain: Domain,
     driver: u16,
@@ -107,7 +107,7 @@ impl Controller {
 }
 
 /// The mapper.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Mapper<'c> {
     config: &'c Config,
     smmu: Smmu<'c>,
@@ -230,7 +230,10 @@ impl<'c> Mapper<'c> {
         access: Access,
     ) -> Result<Bus, IommuError> {
         let number = self.controller_of(caller)?;
-        let pages = self.pools.check(caller, pool, page, count)?;
+        let pages = self.pages_of(caller, (pool, page, count))?;
+        if self.pools.is_at_peer(pages) {
+            return Err(IommuError::StillMapped);
+        }
         let controller = self.attached(number)?;
         let place =
             controller.mapped.iter().position(Option::is_none).ok_or(IommuError::NoAddresses)?;
@@ -301,11 +304,11 @@ impl<'c> Mapper<'c> {
         caller: TaskId,
         handle: WindowHandle,
         part: Part,
-        (pool, page, count): (u8, u16, u16),
+        pages: (u8, u16, u16),
         access: Access,
     ) -> Result<Bus, IommuError> {
         let window = *self.window(handle)?;
-        let pages = self.pools.check(caller, pool, page, count)?;
+        let pages = self.pages_of(caller, pages)?;
         if pages.count() > longest(part) {
             return Err(IommuError::PartTooLong);
         }
@@ -318,6 +321,8 @@ impl<'c> Mapper<'c> {
             if shared != (peer.pages == pages) {
                 return Err(IommuError::BadPages);
             }
+        } else if self.pools.is_at_peer(pages) {
+            return Err(IommuError::StillMapped);
         }
         let access = match part {
             // A controller never writes a transfer ring.
@@ -381,6 +386,19 @@ impl<'c> Mapper<'c> {
             quarantined: self.pools.quarantined(),
             faults: self.faults,
         }
+    }
+
+    /// Pages of the caller's that it can have used for something.
+    fn pages_of(
+        &self,
+        caller: TaskId,
+        (pool, page, count): (u8, u16, u16),
+    ) -> Result<Pages, IommuError> {
+        if self.earlier.is_some() {
+            // The monitor may still hold what an earlier life mapped.
+            return Err(IommuError::Quarantined);
+        }
+        self.pools.check(caller, pool, page, count)
     }
 
     fn controller_of(&self, caller: TaskId) -> Result<usize, IommuError> {

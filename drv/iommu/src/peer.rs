@@ -21,7 +21,7 @@ use crate::smmu::page;
 
 /// A request to the monitor; later ones are greater, in the sense of counters
 /// that wrap.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sequence(pub u32);
 
 impl Sequence {
@@ -33,7 +33,7 @@ impl Sequence {
 }
 
 /// The writer of the peer's tables.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Peer<'c> {
     tables: &'c Pool,
     answers: &'c Pool,

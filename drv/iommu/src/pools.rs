@@ -27,7 +27,7 @@ pub enum Quarantine {
 counters!(QUARANTINES, Quarantine);
 
 /// Pages of one pool, one behind the other.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pages {
     pool: u8,
     first: u16,
@@ -57,7 +57,7 @@ pub enum Missing {
     Controller(usize),
 }
 
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug, Default, Hash)]
 struct Set([u32; WORDS]);
 
 impl Set {
@@ -87,7 +87,7 @@ impl Set {
     }
 }
 
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 struct Pool {
     spec: PoolSpec,
     /// Mapped for a controller.
@@ -99,7 +99,7 @@ struct Pool {
 }
 
 /// All pools.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Pools([Option<Pool>; MAX_POOLS]);
 
 impl Pools {
@@ -188,6 +188,12 @@ impl Pools {
     /// `AlreadyMapped` when it does already.
     pub fn map_peer(&mut self, pages: Pages) -> Result<(), IommuError> {
         map(&mut self.pool_mut(pages).peer, pages)
+    }
+
+    /// Whether the peer sees one of `pages`, or may as far as it has said.
+    #[must_use]
+    pub fn is_at_peer(&self, pages: Pages) -> bool {
+        self.pool(pages).peer.any(pages)
     }
 
     /// Notes that the peer does not see `pages` any more.

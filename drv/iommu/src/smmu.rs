@@ -82,7 +82,7 @@ pub struct Record {
 }
 
 /// The SMMU.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Smmu<'c> {
     registers: &'c Registers,
     tables: &'c Pool,

@@ -14,7 +14,7 @@ use crate::pools::Pages;
 pub const PARTS: [Part; 4] = [Part::EventRing, Part::DataRing, Part::SyncRing, Part::Buffer];
 
 /// A request to the monitor that something waits for.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Flush {
     /// Which one.
     pub sequence: Sequence,
@@ -23,7 +23,7 @@ pub struct Flush {
 }
 
 /// A part as the controller sees it.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct OnBus {
     /// Where.
     pub at: Bus,
@@ -34,7 +34,7 @@ pub struct OnBus {
 }
 
 /// How far the peer is with a part.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hold {
     /// It has it.
     Mapped,
@@ -46,7 +46,7 @@ pub enum Hold {
 }
 
 /// A part as the peer sees it.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct AtPeer {
     /// Where.
     pub at: Peer,
@@ -67,7 +67,7 @@ impl AtPeer {
 }
 
 /// An access that was blocked.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Blocked {
     /// What the controller touched.
     pub at: Bus,
@@ -78,7 +78,7 @@ pub struct Blocked {
 }
 
 /// Who may still use a window.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Life {
     /// Its opener.
     Open,
@@ -89,7 +89,7 @@ pub enum Life {
 }
 
 /// A session's window.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct Window {
     /// Whose half of it is on the bus.
     pub controller: usize,

@@ -264,16 +264,21 @@ fn a_restart_of_the_mapper_never_lets_a_controller_through() {
         assert!(!board.device_write(STREAM, old.event));
         // The monitor may still hold the old translations.
         let window = second.open_window(BROKER, 0).unwrap();
-        let grant = second.grant(XHCI, (1, 0, 1), 6).unwrap();
-        let map = |mapper: &mut Mapper<'_>| {
-            mapper.map_peer(BROKER, window, Part::EventRing, grant, Access::Read).map(|_| ())
+        let refused = |mapper: &mut Mapper<'_>| {
+            let quarantined = Some(IommuError::Quarantined);
+            let place = mapper.place(XHCI, window, Part::DataRing, (1, 1, 1), Access::Read);
+            assert_eq!(mapper.grant(XHCI, (1, 0, 1), 6).err(), quarantined);
+            assert_eq!(mapper.map(XHCI, 1, 0, 1, Access::Read).err(), quarantined);
+            assert_eq!(place.err(), quarantined);
         };
-        assert_eq!(map(&mut second), Err(IommuError::Quarantined));
+        refused(&mut second);
         second.expire(u64::MAX - 1);
-        assert_eq!(map(&mut second), Err(IommuError::Quarantined));
+        refused(&mut second);
         board.run_monitor();
         second.confirmed();
-        assert_eq!(map(&mut second), Ok(()));
+        let grant = second.grant(XHCI, (1, 0, 1), 6).unwrap();
+        let map = second.map_peer(BROKER, window, Part::EventRing, grant, Access::Read);
+        assert!(map.is_ok());
         let stale = second.start_unmap_peer(BROKER, old.window, 0);
         assert_eq!(stale.unwrap_err(), IommuError::StaleServer);
         board.assert_clean();

@@ -268,6 +268,45 @@ fn a_reset_of_the_dsp_confirms_everything_that_waits() {
     });
 }
 
+/// The DSP may have picked up again what left the tables after its reset.
+#[test]
+fn a_reset_that_nobody_saw_confirms_nothing_that_was_taken_away_after_it() {
+    attached(9, |board, mapper| {
+        let session = session(mapper, 0);
+        board.start_monitor(2);
+        let ticket = mapper.start_unmap_peer(BROKER, session.window, 0).unwrap();
+        mapper.confirmed();
+        assert_eq!(mapper.result(BROKER, ticket), Err(IommuError::NotYet));
+        board.run_monitor();
+        mapper.confirmed();
+        assert_eq!(mapper.result(BROKER, ticket), Ok(()));
+    });
+}
+
+/// A driver's next life does not know what its last one had granted.
+#[test]
+fn what_a_dead_owner_granted_is_not_used_anew_before_the_peer_let_go() {
+    attached(9, |board, mapper| {
+        let session = session(mapper, 0);
+        mapper.died(XHCI, 0);
+        let heir = TaskId::new(XHCI.index() as u16, Generation(1));
+        let window = mapper.open_window(BROKER, 0).unwrap();
+        let ring = |mapper: &mut iommu::mapper::Mapper<'_>| {
+            let place = mapper.place(heir, window, Part::DataRing, (1, 2, 1), RW);
+            place.and_then(|_| mapper.displace(heir, window, Part::DataRing))
+        };
+        let own = |mapper: &mut iommu::mapper::Mapper<'_>| {
+            mapper.map(heir, 1, 2, 1, RW).and_then(|at| mapper.unmap(heir, at))
+        };
+        assert_ne!(board.peer_descriptor(session.peer[2]), 0, "another's grant stands");
+        assert_eq!(ring(mapper), Err(IommuError::StillMapped));
+        assert_eq!(own(mapper), Err(IommuError::StillMapped));
+        board.run_monitor();
+        mapper.confirmed();
+        assert_eq!((ring(mapper), own(mapper)), (Ok(()), Ok(())));
+    });
+}
+
 #[test]
 fn capacity_is_a_code_of_its_own() {
     attached(10, |_, mapper| {

@@ -86,7 +86,6 @@ impl Driver<'_> {
         }
         self.contexts = Default::default();
         let placed = self.sidebands.iter().flat_map(|(_, _, sideband)| sideband.held_pages());
-        let waiting = self.quarantine.iter().flatten().map(|&(page, _)| page);
-        self.rings.reset(placed.chain(waiting));
+        self.rings.reset(placed);
     }
 }

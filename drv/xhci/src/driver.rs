@@ -8,8 +8,9 @@ use crate::hw::{ContextPlace, Hw, MAX_SLOTS};
 use crate::interrupter::Interrupters;
 use crate::news::{News, TICKETS_EACH};
 use crate::op::{Kind, OpId, Ops};
-use crate::pages::{Area, MAX_PAGES, Page, Pages, RingAt};
-use crate::sideband::{Held, Sideband};
+use crate::pages::{Area, Page, Pages, RingAt};
+use crate::rings::Rings;
+use crate::sideband::Sideband;
 use crate::slot::Slot;
 use crate::startup::Startup;
 use crate::target::Turns;
@@ -76,9 +77,7 @@ pub(crate) struct Driver<'c> {
     pub(crate) sidebands: Table<Sideband, SidebandHandle, SESSIONS>,
     pub(crate) interrupters: Interrupters,
     pub(crate) turns: Turns,
-    pub(crate) rings: Pages<'c>,
-    /// Ring pages that are not reused, and why.
-    pub(crate) quarantine: [Option<(Page, Held)>; MAX_PAGES as usize],
+    pub(crate) rings: Rings<'c>,
     /// Bounce pages that the controller reads, and writes.
     pub(crate) bounce_out: Area<'c>,
     pub(crate) bounce_in: Area<'c>,
@@ -104,7 +103,7 @@ impl<'c> Driver<'c> {
             hw: None,
             safe: false,
             iommu: Iommu::from(IOMMU.get_task_id()),
-            gate: Gate::new(config),
+            gate: Gate::new(config, epoch.0),
             commands: Commands::new(),
             events: ConsumerRing::new(PER_PAGE),
             ops: Ops::new(),
@@ -115,8 +114,7 @@ impl<'c> Driver<'c> {
             sidebands: Table::new(epoch),
             interrupters: Interrupters::default(),
             turns: Turns::default(),
-            rings: Pages::new(&config.dma_ring, 0, config.dma_ring.pages()),
-            quarantine: [None; MAX_PAGES as usize],
+            rings: Rings::new(&config.dma_ring),
             bounce_out: none(),
             bounce_in: none(),
             news: Default::default(),
@@ -207,8 +205,7 @@ impl<'c> Driver<'c> {
 
     /// A zeroed page of `dma_ring` that is nobody's.
     pub(crate) fn take_ring_page(&mut self) -> Result<Page, XhciError> {
-        self.release_quarantine();
-        let page = self.rings.take(1).ok_or(XhciError::NoRingMemory)?;
+        let page = self.rings.take(&self.gate).ok_or(XhciError::NoRingMemory)?;
         self.config.dma_ring.zero(page.offset(), PAGE);
         dma::publish();
         Ok(page)
@@ -224,7 +221,7 @@ impl<'c> Driver<'c> {
                 Ok(TransferRing { page, bus, producer })
             }
             Err(_) => {
-                self.rings.give(page, 1);
+                self.rings.give(page);
                 Err(XhciError::MapFailed)
             }
         }
@@ -234,7 +231,7 @@ impl<'c> Driver<'c> {
     pub(crate) fn give_ring(&mut self, ring: TransferRing) {
         match self.iommu.unmap(ring.bus) {
             // The mapping died with an earlier life of `iommu`.
-            Ok(()) | Err(IommuError::NotMapped) => self.rings.give(ring.page, 1),
+            Ok(()) | Err(IommuError::NotMapped) => self.rings.give(ring.page),
             // Until the next life of `iommu` begins, the SMMU lets through what
             // it did: the page is free again after the reset.
             Err(_) => self.die(crate::death::Cause::Mapper),
@@ -244,24 +241,6 @@ impl<'c> Driver<'c> {
     /// The memory of the ring in `page`.
     pub(crate) fn ring_at(&self, page: Page) -> RingAt<'c> {
         RingAt::new(&self.config.dma_ring, page)
-    }
-
-    /// Keeps a page out of use.
-    pub(crate) fn quarantine(&mut self, page: Page, why: Held) {
-        let place = self.quarantine.iter_mut().find(|place| place.is_none());
-        *place.expect("there is a place for each page") = Some((page, why));
-    }
-
-    /// Takes pages back that the monitor can no longer write.
-    fn release_quarantine(&mut self) {
-        for place in &mut self.quarantine {
-            if let Some((page, Held::UntilGate(sequence))) = *place
-                && self.gate.confirmed(sequence)
-            {
-                *place = None;
-                self.rings.give(page, 1);
-            }
-        }
     }
 
     /// A place for a device context.

@@ -5,7 +5,8 @@ use crate::driver::{Client, Driver, Ended};
 use crate::hw::Hw;
 use crate::op::{Kind, Op, OpId, Ops, Wait};
 use crate::port;
-use crate::sideband::{Held, Sideband};
+use crate::rings::Held;
+use crate::sideband::Sideband;
 use crate::steps::Step;
 use crate::trace::{Trace, note};
 use iommu_api::IommuError;
@@ -334,8 +335,9 @@ impl Driver<'_> {
     }
 
     fn never_reuse(&mut self, op: &Op) {
+        let monitor = self.gate.monitor();
         if let Some(Ok((_, sideband))) = op.sideband().map(|s| self.sidebands.find_mut(s)) {
-            sideband.unconfirmed = Some(Held::ForGood);
+            sideband.unconfirmed = Some(Held::UntilReset(monitor));
         }
     }
 

@@ -31,19 +31,20 @@ mod driver;
 mod endpoint;
 mod engine;
 mod event;
-mod gate;
+pub mod gate;
 mod handover;
 mod hw;
 mod interrupter;
 mod isoch;
 mod news;
 mod op;
-mod pages;
+pub mod pages;
 mod pci;
 mod port;
 mod reclaim;
 mod regs;
 mod requests;
+pub mod rings;
 mod server;
 mod sideband;
 mod slot;
@@ -57,7 +58,7 @@ use dma::Pool;
 use mmio::Registers;
 
 /// What the image gives the driver.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub struct Config {
     /// Number of the controller in the image: its gate page, its answers.
     pub controller: u8,

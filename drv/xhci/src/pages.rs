@@ -8,22 +8,23 @@ use dma::{Offset, Pool};
 use trb::{RingMemory, TRB_BYTES};
 
 /// A page of a pool, by its number.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Page(pub(crate) u16);
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Page(pub u16);
 
 impl Page {
     /// Where it starts in its pool.
-    pub(crate) const fn offset(self) -> Offset {
+    #[must_use]
+    pub const fn offset(self) -> Offset {
         self.0 as u32 * PAGE
     }
 }
 
 /// Most pages of one [`Pages`]: the bits of its map.
-pub(crate) const MAX_PAGES: u16 = 64;
+pub const MAX_PAGES: u16 = 64;
 
 /// A run of pages that are given out and taken back.
-#[derive(Debug)]
-pub(crate) struct Pages<'p> {
+#[derive(Clone, Debug, Hash)]
+pub struct Pages<'p> {
     pool: &'p Pool,
     first: u16,
     count: u16,
@@ -33,12 +34,13 @@ pub(crate) struct Pages<'p> {
 impl<'p> Pages<'p> {
     /// `count` pages of `pool` from `first`; those beyond [`MAX_PAGES`] stay
     /// unused.
-    pub(crate) const fn new(pool: &'p Pool, first: u16, count: u16) -> Self {
+    #[must_use]
+    pub const fn new(pool: &'p Pool, first: u16, count: u16) -> Self {
         Self { pool, first, count: if count < MAX_PAGES { count } else { MAX_PAGES }, used: 0 }
     }
 
     /// `count` pages side by side.
-    pub(crate) fn take(&mut self, count: u16) -> Option<Page> {
+    pub fn take(&mut self, count: u16) -> Option<Page> {
         if count == 0 || count > self.count {
             return None;
         }
@@ -53,7 +55,7 @@ impl<'p> Pages<'p> {
     ///
     /// # Panics
     /// When they were not given out: the driver lost count.
-    pub(crate) fn give(&mut self, page: Page, count: u16) {
+    pub fn give(&mut self, page: Page, count: u16) {
         let first = page.0;
         for page in page.0..page.0 + count {
             let at = page.checked_sub(self.first).filter(|&at| at < self.count);
@@ -65,13 +67,13 @@ impl<'p> Pages<'p> {
     }
 
     /// All are back but those in `kept`.
-    pub(crate) fn reset(&mut self, kept: impl Iterator<Item = Page>) {
+    pub fn reset(&mut self, kept: impl Iterator<Item = Page>) {
         self.used = kept.fold(0, |used, page| used | 1 << (page.0 - self.first));
         self.take_rest_back();
     }
 
     /// Whatever was in use in an earlier life and is not known now is free.
-    pub(crate) fn take_rest_back(&self) {
+    pub fn take_rest_back(&self) {
         for at in (0..self.count).filter(|at| self.used & 1 << at == 0) {
             self.pool.take_back(self.first + at, 1);
         }

@@ -6,11 +6,12 @@ use crate::engine::Begin;
 use crate::gate::GateIndex;
 use crate::op::{Kind, Op, Wait};
 use crate::pages::Page;
-use crate::sideband::{Held, Pages, Placed, RINGS, RingPages, Sideband};
+use crate::rings::{Held, displaced, released};
+use crate::sideband::{Pages, Placed, RINGS, RingPages, Sideband};
 use abi::TaskId;
 use addr::PAGE;
 use handles::{Cancelled, Handle};
-use iommu_api::{Access, GrantHandle, IommuError, Part, WindowHandle};
+use iommu_api::{Access, GrantHandle, Part, WindowHandle};
 use xhci_api::{
     Completed, GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle, XhciError,
 };
@@ -62,7 +63,7 @@ impl Driver<'_> {
             let real = Placed { page: self.take_ring_page()?, bus: None };
             let shadow = self.take_ring_page();
             if shadow.is_err() {
-                self.rings.give(real.page, 1);
+                self.rings.give(real.page);
             }
             *place = Some(RingPages { dci, real, shadow: shadow?, grant: None });
         }
@@ -138,10 +139,10 @@ impl Driver<'_> {
         let rings = rings.flat_map(|ring| [ring.real.page, ring.shadow]);
         for page in core::iter::once(pages.event.page).chain(rings) {
             match unconfirmed {
-                Some(why) => self.quarantine(page, why),
+                Some(why) => self.rings.hold(page, why),
                 None => {
                     self.config.dma_ring.zero(page.offset(), PAGE);
-                    self.rings.give(page, 1);
+                    self.rings.give(page);
                 }
             }
         }
@@ -150,15 +151,9 @@ impl Driver<'_> {
 
     fn release(&self, grant: &mut Option<GrantHandle>) -> Result<(), XhciError> {
         let Some(given) = *grant else { return Ok(()) };
-        match self.iommu.release(given) {
-            Err(IommuError::StillMapped | IommuError::Quarantined) => Err(XhciError::StillMapped),
-            Err(IommuError::ServerDied) => Err(XhciError::NotReady),
-            // Released, or gone with an earlier life of `iommu`.
-            Ok(()) | Err(_) => {
-                *grant = None;
-                Ok(())
-            }
-        }
+        released(self.iommu.release(given))?;
+        *grant = None;
+        Ok(())
     }
 
     fn displace_one(
@@ -170,18 +165,9 @@ impl Driver<'_> {
         if placed.bus.is_none() {
             return Ok(());
         }
-        match self.iommu.displace(window, part) {
-            Err(IommuError::StillMapped) => Err(XhciError::StillMapped),
-            Err(IommuError::SmmuTimeout) => Err(XhciError::MapFailed),
-            // Until its next life begins, the SMMU lets through what it did.
-            Err(IommuError::ServerDied) => Err(XhciError::NotReady),
-            // Taken back, or gone with the window, an `attach` or a life of
-            // `iommu`.
-            Ok(()) | Err(_) => {
-                placed.bus = None;
-                Ok(())
-            }
-        }
+        displaced(self.iommu.displace(window, part))?;
+        placed.bus = None;
+        Ok(())
     }
 
     /// Step [`RevokeGrants`](crate::steps::Step::RevokeGrants): one grant at a

@@ -10,6 +10,7 @@
 //! hardware) is not supported.
 
 use crate::pages::Page;
+use crate::rings::Held;
 use crate::target::Turn;
 use addr::Bus;
 use iommu_api::{GrantHandle, WindowHandle};
@@ -92,16 +93,6 @@ pub(crate) struct Sideband {
     pub(crate) told: bool,
     /// Why its pages cannot be reused when they come back.
     pub(crate) unconfirmed: Option<Held>,
-}
-
-/// What keeps a page out of use although nobody has it any more.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
-    /// The monitor did not say in time that the gate is closed; this sequence
-    /// would say it.
-    UntilGate(u32),
-    /// The DSP did not say in time that it forgot old translations.
-    ForGood,
 }
 
 /// What is asked of a sideband, with what else it depends on.

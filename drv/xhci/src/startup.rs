@@ -8,6 +8,7 @@
 
 use crate::death::Cause;
 use crate::driver::{Client, Driver};
+use crate::gate::Voided;
 use crate::hw::{self, Hw, MAX_INTERRUPTERS, MAX_SCRATCHPADS, MAX_SLOTS, READ_PAGES};
 use crate::pages::Pages;
 use crate::pci::{Function, PciError};
@@ -79,13 +80,12 @@ pub(crate) struct Startup<'c> {
     /// When the stage's time is up.
     until: u64,
     attempts: u8,
-    sequence: u32,
     found: Option<(Function<'c>, Regs<'c>)>,
 }
 
 impl Startup<'_> {
     pub(crate) const fn new() -> Self {
-        Self { stage: Stage::Begin, poll: None, until: 0, attempts: 0, sequence: 0, found: None }
+        Self { stage: Stage::Begin, poll: None, until: 0, attempts: 0, found: None }
     }
 
     /// When to look again.
@@ -145,15 +145,14 @@ impl<'c> Driver<'c> {
         match self.startup.stage {
             Stage::Begin => {
                 // Life 0 would look like a page that was never written.
-                self.startup.sequence = self.gate.void(self.epoch.wrapping_add(1));
+                self.gate.void(self.epoch.wrapping_add(1));
                 self.startup.enter(Stage::Gate, now, GATE_MS);
             }
-            Stage::Gate => {
-                let closed = self.gate.confirmed(self.startup.sequence);
-                if closed || late || !self.gate.monitor_is_up() {
-                    self.find(now)?;
-                }
-            }
+            Stage::Gate => match self.gate.voided(late) {
+                Voided::Yes => self.find(now)?,
+                Voided::NotYet => {}
+                Voided::TellAgain => self.startup.stage = Stage::Begin,
+            },
             Stage::Handoff => {
                 let regs = self.regs()?;
                 let held = legacy(&regs).is_some_and(|(_, value)| value & LEGACY_BIOS != 0);

@@ -24,7 +24,7 @@ pub const DSP_PAGE: u16 = 1;
 
 /// What stands at the start of each side's page.
 #[derive(
-    Copy, Clone, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Copy, Clone, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
 pub struct Header {

@@ -67,7 +67,7 @@ const LAST: u16 = PER_PAGE - 1;
 
 /// One open ring of a session: what may be published on it, and where the
 /// producer is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ring {
     /// Where the controller sees the ring.
     base: Bus,

@@ -80,7 +80,7 @@ pub enum Received {
 }
 
 /// This side of the mailbox.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Mailbox {
     ours: Header,
     /// Both sides have seen each other's present life.

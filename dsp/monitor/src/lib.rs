@@ -79,7 +79,7 @@ pub enum Answer {
 }
 
 /// How the program is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum Program {
     /// The monitor is not up.
     Never,
@@ -92,7 +92,7 @@ enum Program {
 }
 
 /// The primary interrupter of a controller, which is the driver's.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 struct Primary {
     /// Its dequeue pointer register; 0 while the controller does not run.
     register: Phys,
@@ -101,7 +101,7 @@ struct Primary {
 }
 
 /// The monitor.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Monitor {
     places: Places,
     answers: AnswerPage,
@@ -161,13 +161,23 @@ impl Monitor {
 
     /// Comes up, and starts the program.
     pub fn begin(&mut self, platform: &mut impl Platform) {
-        self.answers.monitor_epoch = 1;
-        self.answers.program_epoch = 1;
+        self.answers.monitor_epoch =
+            self.next_life(platform, offset_of!(AnswerPage, monitor_epoch));
+        self.answers.program_epoch =
+            self.next_life(platform, offset_of!(AnswerPage, program_epoch));
+        // A task that closes what it opened does not wait for a monitor that is
+        // not up. So this one says that it is before it reads what is open.
+        self.answer(platform);
         BELLS.into_iter().for_each(|line| platform.listen(line));
         self.mail.begin(platform);
         self.reconcile(platform);
         self.forget_translations(platform);
         self.start_program(platform);
+    }
+
+    /// The life after the one that the answer page tells of at `at`; 0 is none.
+    fn next_life(&self, platform: &mut impl Platform, at: usize) -> u32 {
+        read_word(platform, self.places.answers.plus(at as u64)).wrapping_add(1).max(1)
     }
 
     /// Takes an interrupt that came to this core.

@@ -52,7 +52,7 @@ impl<P: Platform> Memory for Pages<'_, P> {
 }
 
 /// The monitor's side of the mailbox.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Mail {
     at: Phys,
     mailbox: Option<Mailbox>,

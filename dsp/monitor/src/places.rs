@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub const CONTROLLERS: usize = 2;
 
 /// A run of the physical address space.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// First byte.
     pub base: Phys,
@@ -39,7 +39,7 @@ impl Span {
 }
 
 /// A controller.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct Controller {
     /// Its gate page.
     pub gate: Phys,
@@ -48,7 +48,7 @@ pub struct Controller {
 }
 
 /// Where things are.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub struct Places {
     /// The controllers, by number.
     pub controllers: [Option<Controller>; CONTROLLERS],

@@ -7,7 +7,7 @@ use addr::{Peer, Phys};
 use core::ops::Add;
 
 /// A point of time, or a span of it: nanoseconds of the DSP core's clock.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
 
 impl Time {
@@ -30,7 +30,7 @@ impl Add for Time {
 }
 
 /// An interrupt line of the distributor, by its INTID: a bell or a vector.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line(pub u16);
 
 /// What the monitor needs of its core, of the bus, and of whoever runs the

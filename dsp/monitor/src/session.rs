@@ -11,7 +11,7 @@ use dsp_abi::{SESSIONS, bell};
 pub const WATCH: Time = Time::ms(250);
 
 /// An open session.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub(crate) struct Session {
     pub(crate) entry: GateEntry,
     pub(crate) rings: [gate::Ring; 2],

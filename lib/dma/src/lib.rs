@@ -18,7 +18,7 @@ pub use addr::Phys;
 pub type Offset = u32;
 
 /// A run of physical pages, named in `app.toml`, that devices or another core see.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub struct Pool {
     id: u8,
     base: Phys,

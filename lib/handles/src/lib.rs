@@ -22,7 +22,7 @@ pub use tickets::{Cancelled, Outcome, TicketRefused, Tickets};
 pub use abi::TaskId;
 
 /// A server's restart count. Handles of another epoch are stale.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u32);
 
 /// The three parts that every handle type has.
@@ -73,7 +73,7 @@ pub enum HandleError {
 macro_rules! handle {
     ($($(#[$doc:meta])* $vis:vis struct $name:ident);+ $(;)?) => {$(
         $(#[$doc])*
-        #[derive(Copy, Clone, Debug, PartialEq, Eq, packed::Packed, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
+        #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, packed::Packed, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
         #[repr(C)]
         $vis struct $name {
             index: u16,

@@ -16,7 +16,7 @@ pub struct Full;
 /// What is known of a place whatever is in it. What is looked up and changed
 /// here is the same for all tables, and is there once (not inlined), however
 /// many kinds of objects a server has.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 struct Place {
     /// The number the next occupant gets, or the present one has.
     seq: u16,
@@ -26,7 +26,7 @@ struct Place {
 
 /// Up to `N` objects of type `T`, each owned by one incarnation of a client
 /// and named by handles of type `H`.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Table<T, H, const N: usize> {
     epoch: Epoch,
     /// Where the search for a free place begins.

@@ -9,7 +9,7 @@
 use crate::{Epoch, Handle, HandleError, Table};
 use abi::TaskId;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum State<W, R> {
     Pending(W),
     Done(R),
@@ -17,7 +17,7 @@ enum State<W, R> {
 
 /// Up to `N` operations with their work `W` and result `R`, at most `EACH` of
 /// one client, named by handles of type `H`.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Tickets<W, R, H, const N: usize, const EACH: usize> {
     table: Table<State<W, R>, H, N>,
 }

@@ -66,14 +66,14 @@ pub enum Release {
 }
 
 /// A piece of the region, guard included. Pieces lie one behind the other.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 struct Piece {
     span: u32,
     used: bool,
 }
 
 /// The extents of one region, in at most `N` pieces.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Allocator<A, const N: usize> {
     base: A,
     /// Pages of the region.

@@ -9,7 +9,7 @@
 pub use addr::Phys;
 
 /// One block of device registers, `len` bytes from `base`.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub struct Registers {
     base: Phys,
     len: u32,

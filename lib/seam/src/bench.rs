@@ -25,6 +25,16 @@ pub trait Bench {
 
     /// As [`Machine::barrier`].
     fn barrier(&self, kind: Barrier);
+
+    /// As [`Machine::hand_out`].
+    fn hand_out(&self, first: u64, count: u32) {
+        let _ = (first, count);
+    }
+
+    /// As [`Machine::take_back`].
+    fn take_back(&self, first: u64, count: u32) {
+        let _ = (first, count);
+    }
 }
 
 /// A machine that is nothing but a [`Bench`]. Whatever needs a kernel or a
@@ -55,6 +65,14 @@ impl<B: Bench> Machine for OnBench<B> {
 
     fn barrier(&self, kind: Barrier) {
         self.0.barrier(kind);
+    }
+
+    fn hand_out(&self, first: u64, count: u32) {
+        self.0.hand_out(first, count);
+    }
+
+    fn take_back(&self, first: u64, count: u32) {
+        self.0.take_back(first, count);
     }
 
     fn monitor(&self, call: MonitorCall) -> [u32; 4] {

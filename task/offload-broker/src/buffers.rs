@@ -20,7 +20,7 @@ pub struct Pages {
 }
 
 /// Which pages are some session's.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Buffers {
     pages: u16,
     used: [u32; WORDS],

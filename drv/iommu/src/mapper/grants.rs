@@ -12,7 +12,7 @@ use crate::pools::Pages;
 pub const MAX_GRANTS: usize = 8 * SESSIONS;
 
 /// A grant.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Hash)]
 pub(super) struct Grant {
     pub(super) pages: Pages,
     /// Index of the task that may have them mapped.
@@ -32,10 +32,10 @@ impl Mapper<'_> {
     pub fn grant(
         &mut self,
         caller: TaskId,
-        (pool, page, count): (u8, u16, u16),
+        pages: (u8, u16, u16),
         grantee: u16,
     ) -> Result<GrantHandle, IommuError> {
-        let pages = self.pools.check(caller, pool, page, count)?;
+        let pages = self.pages_of(caller, pages)?;
         let grant = Grant { pages, grantee, mapped: 0, ending: false };
         self.grants.insert(caller, grant).map_err(|_| IommuError::NoGrants)
     }

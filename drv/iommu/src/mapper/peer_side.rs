@@ -35,10 +35,6 @@ impl Mapper<'_> {
         if usize::from(grant.grantee) != caller.index() {
             return Err(IommuError::NotGrantee);
         }
-        if self.earlier.is_some() {
-            // The monitor may still hold what an earlier life mapped.
-            return Err(IommuError::Quarantined);
-        }
         let pages = grant.pages;
         self.pools.check_quarantine(pages)?;
         if pages.count() > longest(part) {
@@ -139,7 +135,8 @@ impl Mapper<'_> {
         let (done, change) = self.peer.done();
         if change == Change::Reset {
             self.after_reset();
-        } else if let Some(done) = done {
+        }
+        if let Some(done) = done {
             self.settle(|flush| flush.sequence.covered_by(done), true);
         }
         self.reap();
@@ -166,10 +163,9 @@ impl Mapper<'_> {
         leaving.chain(self.earlier)
     }
 
-    /// The DSP was reset: it holds nothing, whatever it was asked or not asked
-    /// to forget.
+    /// The DSP was reset: it holds nothing that was taken from it and not
+    /// confirmed in time. What is leaving it may have picked up since.
     fn after_reset(&mut self) {
-        self.settle(|_| true, true);
         for (_, _, window) in self.windows.iter_mut() {
             for (&part, slot) in PARTS.iter().zip(&mut window.peer) {
                 if let Some(lost) = slot.take_if(|held| held.hold == Hold::Lost) {

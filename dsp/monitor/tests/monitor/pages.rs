@@ -34,7 +34,7 @@ fn coming_up_answers_everything_that_was_asked_before() {
     bench.ground.deeds.clear();
     bench.monitor.begin(&mut bench.ground);
     let page = bench.answers();
-    assert_eq!((page.monitor_epoch, page.program_epoch), (1, 1));
+    assert_eq!((page.monitor_epoch, page.program_epoch), (2, 2), "the life after the last");
     assert_eq!((page.gate_done, page.window_done), ([0, 7], 9));
     let deeds = bench.deeds();
     for line in [bell::MAIL_TO_DSP, bell::GATE_TO_DSP, bell::TLB_TO_DSP] {
@@ -44,6 +44,22 @@ fn coming_up_answers_everything_that_was_asked_before() {
         assert!(deeds.contains(&Deed::Ring(bell)));
     }
     assert_eq!(deeds.last(), Some(&Deed::Start), "the program comes last");
+}
+
+/// Who closes a gate does not wait for a monitor that is not up.
+#[test]
+fn it_says_that_it_is_up_before_it_reads_what_is_open() {
+    let mut bench = Bench::new();
+    bench.ground.poke(ANSWERS, &0_u32);
+    bench.monitor = Monitor::new(places());
+    bench.ground.reads = 0;
+    bench.ground.meanwhile = Some(|ram, reads| {
+        let at = (ANSWERS.0 - RAM) as usize;
+        // The first two are what is told of earlier lives.
+        assert!(reads <= 2 || ram[at] == 1, "read {reads} comes before the word");
+    });
+    bench.monitor.begin(&mut bench.ground);
+    assert!(bench.ground.reads > 2);
 }
 
 #[test]
