@@ -105,7 +105,7 @@ impl World {
     }
 }
 
-/// U3, U9, U12, R14: who streams stays up, who does not goes down and comes up;
+/// U3, U9, U12, U13, R14: who streams stays up, who does not goes down and comes up;
 /// and for as long as the system sleeps the application core executes nothing.
 #[test]
 fn u3_u9_u12_a_stream_plays_on_while_the_system_and_an_idle_headset_sleep() {
