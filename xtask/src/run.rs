@@ -78,6 +78,8 @@ pub(crate) struct Wish {
     freeze_ms: Option<u32>,
     /// A second monitor listens.
     monitor: bool,
+    /// Core 0 is woken in mid-stream, by whoever rings.
+    woken: bool,
 }
 
 /// What a run came to.
@@ -160,7 +162,8 @@ impl Run {
         let pcap = self.pcap.clone().map(Output::new).transpose()?;
         each_its_own([Some(&out), pcap.as_ref()])?;
         let freeze_ms = self.freeze_core0.map(|seconds| seconds * 1000);
-        let wish = Wish { realtime: self.realtime, freeze_ms, monitor: self.monitor };
+        let wish =
+            Wish { realtime: self.realtime, freeze_ms, monitor: self.monitor, ..Wish::default() };
         let Played { report, wav, capture } = show_progress(&sound, wish)?;
         for (output, bytes) in [(Some(out), wav), (pcap, capture)] {
             let Some(output) = output else { continue };

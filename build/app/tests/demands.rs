@@ -81,7 +81,9 @@ fn wrong(source: &str, name: &str, number: &str) -> Option<String> {
 fn each_demand_and_each_defect_has_a_row_whose_tests_name_it() {
     let rows = rows(&read("docs/demands.md").expect("the table"));
     let demands = (1..=33).map(|n| format!("R{n}"));
-    let all: Vec<String> = demands.chain((1..=27).map(|n| format!("D-{n}"))).collect();
+    let defects = (1..=27).map(|n| format!("D-{n}"));
+    let all: Vec<String> =
+        demands.chain(defects).chain((1..=13).map(|n| format!("U{n}"))).collect();
     let found: Vec<&str> = rows.iter().map(|row| row.number.as_str()).collect();
     assert_eq!(found, all, "a row each, in this order");
     let mut problems = Vec::new();

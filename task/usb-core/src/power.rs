@@ -294,8 +294,8 @@ mod tests {
         assert_eq!(power.hold(task(30)), Err(HoldError::TooMany));
     }
 
-    /// R2, R17, U10: a hold may begin only while the device is fully active; who asks
-    /// is told by the one who decides it.
+    /// R2, R17, U2, U10: a hold may begin only while the device is fully active; who
+    /// asks is told by the one who decides it.
     #[test]
     fn u10_hold_is_refused_in_every_state_but_active() {
         let mut power = Power::new();
@@ -402,7 +402,7 @@ mod tests {
         }
     }
 
-    /// U6, the other way round: upstream's autosuspend ignores the count.
+    /// U6: the other way round; upstream's autosuspend ignores the count.
     #[test]
     fn u6_device_that_is_held_or_out_of_reach_is_never_autosuspended() {
         assert!(!held().begin_autosuspend());

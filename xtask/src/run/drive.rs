@@ -25,6 +25,13 @@ const WELL_UNDER_WAY: u32 = 25;
 /// SMMU_EVENTQ_PROD: how many faults were recorded (IHI 0070 6.3.29).
 const EVENTQ_PROD: u64 = 0x1_00A8;
 
+/// Registers of an xHCI controller (5.3.3, 5.4): where HCSPARAMS1 is, where the
+/// first PORTSC among the operational ones, how far ports are apart; and CCS.
+const HCSPARAMS1: u64 = 0x04;
+const PORTSC: u64 = 0x400;
+const PORTS_APART: u64 = 0x10;
+const CONNECTED: u32 = 1;
+
 /// Which of the commands to the player.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sequence(pub(crate) u32);
@@ -111,13 +118,18 @@ impl<'a> Board<'a> {
 
     /// Waits until a command's stream is well under way, or over.
     pub(crate) fn begin(&mut self, sequence: Sequence) -> Result<(), Error> {
-        self.follow(sequence, |glance| glance.reports >= WELL_UNDER_WAY)
+        self.follow(sequence, |reports| reports >= WELL_UNDER_WAY)
     }
 
-    /// Waits until the player is done with a command, or `stop` says so.
-    fn follow(&mut self, sequence: Sequence, stop: impl Fn(&Glance) -> bool) -> Result<(), Error> {
+    /// Waits until the player is done with a command, or until `stop` says so of
+    /// how many reports of the stream there were.
+    pub(crate) fn follow(
+        &mut self,
+        sequence: Sequence,
+        stop: impl Fn(u32) -> bool,
+    ) -> Result<(), Error> {
         let mut last = self.glance()?;
-        while !last.has_ended(sequence) && !stop(&last) {
+        while !last.has_ended(sequence) && !stop(last.reports) {
             let mut now = last.clone();
             self.machine.wait_until("the player's answer", PATIENCE, |memory| {
                 now = Glance::at(memory, self.places)?;
@@ -142,7 +154,7 @@ impl<'a> Board<'a> {
         let frozen = freeze::freeze(&mut self.machine, self.places)?;
         let (begun, from) = self.latest_report()?;
         let enough = begun + ms.div_ceil(SPACING);
-        let followed = self.follow(sequence, |glance| glance.reports >= enough);
+        let followed = self.follow(sequence, |reports| reports >= enough);
         let (_, until) = self.latest_report()?;
         let stayed = freeze::thaw(&mut self.machine, self.places, frozen)?;
         followed?;
@@ -174,6 +186,31 @@ impl<'a> Board<'a> {
     pub(crate) fn order(&mut self, command: &[u8]) -> Result<(), Error> {
         self.machine.memory.write(self.places.media, command)?;
         ring(&mut self.machine, self.places, bell::PLAYER)
+    }
+
+    /// Rings one of the bells that suspend and resume the system.
+    pub(crate) fn ring(&mut self, bell: u16) -> Result<(), Error> {
+        ring(&mut self.machine, self.places, bell)
+    }
+
+    /// The states of the links of all ports with a device (PLS, xHCI 5.4.8).
+    pub(crate) fn links(&mut self) -> Result<Vec<u32>, Error> {
+        let (base, bus) = (self.places.xhci, self.machine.bus()?);
+        let operational = base.plus(u64::from(bus.read(base)? & 0xFF));
+        let ports = bus.read(base.plus(HCSPARAMS1))? >> 24;
+        let mut links = Vec::new();
+        for port in 0..u64::from(ports) {
+            let portsc = bus.read(operational.plus(PORTSC + port * PORTS_APART))?;
+            if portsc & CONNECTED != 0 {
+                links.push(portsc >> 5 & 0xF);
+            }
+        }
+        Ok(links)
+    }
+
+    /// The latest sleeps of core 0.
+    pub(crate) fn sleeps(&self) -> Result<Sleeps, Error> {
+        Sleeps::read(&self.machine.memory, self.places.sleeps)
     }
 
     /// What is still held.

@@ -45,8 +45,10 @@ pub(crate) struct Places {
     /// The pools `gate` and `tables`.
     pub(crate) gate: Phys,
     pub(crate) tables: Phys,
-    /// The SMMU's registers, and the page that bells are rung in.
+    /// The registers of the SMMU and of the first controller, and the page that
+    /// bells are rung in.
     pub(crate) smmu: Phys,
+    pub(crate) xhci: Phys,
     pub(crate) bells: Phys,
     /// Controllers of the image.
     pub(crate) controllers: usize,
@@ -94,6 +96,7 @@ impl Places {
             gate: pool("gate")?,
             tables: pool("tables")?,
             smmu: registers("smmu")?,
+            xhci: registers("xhci0")?,
             bells: registers("gicv2m")?,
             controllers: app.controllers().len(),
         })

@@ -4,6 +4,7 @@ mod guarded;
 mod hostile;
 mod replugged;
 mod starved;
+mod suspended;
 mod teardown;
 mod vectors;
 
@@ -36,7 +37,7 @@ struct Given {
 /// A story: its name, and what is wrong with what came of it.
 type Story = (&'static str, fn(&Given) -> Result<Vec<String>, Stop>);
 
-const STORIES: [Story; 9] = [
+const STORIES: [Story; 11] = [
     ("counted", |given| plain(given, Wish::default())),
     ("real time", |given| plain(given, Wish { realtime: true, ..Wish::default() })),
     ("frozen", |given| plain(given, Wish { freeze_ms: Some(2000), ..Wish::default() })),
@@ -45,6 +46,8 @@ const STORIES: [Story; 9] = [
     ("guarded", guarded::at_once),
     ("guarded, core 0 late", guarded::late),
     ("starved", starved::story),
+    ("suspended", suspended::with_an_idle_one),
+    ("suspended, pulled", suspended::pulled),
     ("hostile", hostile::story),
 ];
 

@@ -87,7 +87,8 @@ pub(crate) struct Evidence<'a> {
 
 /// Judges a run.
 pub(crate) fn judge(evidence: &Evidence<'_>) -> Result<BoardReport, Bad> {
-    let Evidence { image, sound, seen, wish: Wish { realtime, freeze_ms, .. }, .. } = *evidence;
+    let Evidence { image, sound, seen, wish, .. } = *evidence;
+    let Wish { realtime, freeze_ms, woken, .. } = wish;
     let records = capture::read(evidence.capture)
         .map_err(|error| Bad(format!("what QEMU captured cannot be read: {error}")))?;
     // QEMU writes no header while there is nothing to play.
@@ -135,7 +136,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Result<BoardReport, Bad> {
         virtual_ms: seen.sleeps.kept.last().map_or(0.0, |sleep| sleep.from.ms()),
         seed: None,
         trace_hash: format!("{:016x}", hash(evidence, records)),
-        excused: Excused { wake_ups: freeze_ms.is_some(), pace: realtime },
+        excused: Excused { wake_ups: freeze_ms.is_some() || woken, pace: realtime },
     };
     report.take_verdict(&verdict);
     let Pace { late, early, .. } =

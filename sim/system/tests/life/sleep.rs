@@ -13,6 +13,7 @@ use usb_audio_api::UsbAudioError;
 use usb_core_api::SystemPower;
 use usb_model::Speed;
 use usb_model::headset::Model;
+use xhc::Personality;
 
 /// Time in which the system falls asleep or wakes up: 3 ms until a bus is idle
 /// (USB 2.0 7.1.7.6), 40 ms of waking it (7.1.7.7), and what the tasks take.
@@ -28,7 +29,10 @@ const U3: u32 = 3;
 impl World {
     /// Two headsets, of which the second one is idle.
     fn with_two(seed: u64) -> (Self, Port) {
-        let personality = roomy(seed, 2);
+        Self::with_two_on(roomy(seed, 2), seed)
+    }
+
+    fn with_two_on(personality: Personality, seed: u64) -> (Self, Port) {
         let second = personality.usb2_port(1).expect("it has two");
         let mut world = Self::with(personality, seed);
         let second = Port { controller: 0, port: second };
@@ -105,7 +109,7 @@ impl World {
     }
 }
 
-/// U3, U9, U12, R14: who streams stays up, who does not goes down and comes up;
+/// U3, U9, U12, U13, R14: who streams stays up, who does not goes down and comes up;
 /// and for as long as the system sleeps the application core executes nothing.
 #[test]
 fn u3_u9_u12_a_stream_plays_on_while_the_system_and_an_idle_headset_sleep() {
@@ -267,6 +271,29 @@ fn u8_d25_hibernation_ends_the_session_in_order_and_takes_every_device_down() {
         world.play(&sound(100), Path::Offload, "awake");
         world.assert_at_rest("at the end");
         world.assert_nobody_died("hibernated in mid-stream");
+    }
+}
+
+/// U4: one that cannot go down has all stay up, and whoever looks in sees why.
+/// Whoever ordered it can order it again.
+#[test]
+fn u4_a_headset_that_cannot_go_down_has_the_system_stay_awake() {
+    for seed in 0..6 {
+        // Its link does not get into U3; the driver gives it 40 ms.
+        let stuck = Personality { suspend: Time::ms(60_000), ..roomy(seed, 2) };
+        let (mut world, _) = World::with_two_on(stuck, seed);
+        let (mark, sequence) = world.playing(1_000);
+        for times in 1..3 {
+            world.ring(bell::SUSPEND);
+            world.scene.run_for(TURN);
+            assert_eq!(world.power(), (SystemPower::Awake, 0, 0), "seed {seed}");
+            let failed = world.notes("power").matches("Failed(Suspend, TimedOut)").count();
+            assert_eq!(failed, times, "seed {seed}: {}", world.notes("power"));
+        }
+        let answer = world.scene.wait(sequence, LIMIT);
+        world.assert_exact(mark, &sound(1_000), answer, "it could not be suspended");
+        world.assert_at_rest("at the end");
+        world.assert_nobody_died("a suspend that failed");
     }
 }
 

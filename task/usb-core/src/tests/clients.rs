@@ -45,7 +45,7 @@ fn everyone_known_is_hinted_of_a_device() {
     assert_eq!(bench.core.clients.take_hint(), None);
 }
 
-/// R12: a hold needs no endpoint and no interrupter.
+/// R12, U11: a hold needs no endpoint and no interrupter.
 #[test]
 fn hold_is_one_bit_per_caller_and_incarnation_of_the_device() {
     let (mut bench, device) = Bench::attached();

@@ -128,7 +128,7 @@ fn r15_last_release_in_steady_suspend_suspends_late() {
     assert_eq!(bench.fake.log(), ["resume 1"]);
 }
 
-/// R15: a release in the middle waits for the transition's end, and no more.
+/// R15, U7: a release in the middle waits for the transition's end, and no more.
 #[test]
 fn r15_release_in_a_transition_is_applied_at_its_end() {
     // On the way down: the device goes down late.
@@ -174,6 +174,7 @@ fn death_of_the_holder_in_steady_suspend_suspends_late() {
     assert_eq!(bench.state(device), PowerState::Suspended);
 }
 
+/// U4: there is no half-way.
 #[test]
 fn one_device_that_cannot_be_suspended_has_all_come_up_again() {
     for at_once in [false, true] {
@@ -197,6 +198,7 @@ fn one_device_that_cannot_be_suspended_has_all_come_up_again() {
     }
 }
 
+/// U5: the others come up all the same, and the system is awake.
 #[test]
 fn device_that_does_not_come_up_is_gone_and_tried_anew() {
     let (mut bench, device) = Bench::claimed();
@@ -212,7 +214,7 @@ fn device_that_does_not_come_up_is_gone_and_tried_anew() {
     assert_eq!(bench.fake.0.borrow().open_slots.len(), 1);
 }
 
-/// EP0 traffic is finished or stopped before sleep.
+/// U13: EP0 traffic is finished or stopped before sleep.
 #[test]
 fn what_has_begun_ends_first_and_what_has_not_is_refused() {
     let (mut bench, device) = Bench::claimed();
@@ -588,7 +590,7 @@ fn idle_device_goes_down_by_itself_and_comes_up_for_a_request() {
     assert_eq!(bench.state(device), PowerState::Suspended, "and down again");
 }
 
-/// Autosuspend of idle devices, never of a held one.
+/// U6: autosuspend of idle devices, never of a held one.
 #[test]
 fn device_that_is_held_or_streams_does_not_go_down() {
     let (mut bench, device) = drowsy();

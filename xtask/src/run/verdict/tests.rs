@@ -86,6 +86,7 @@ struct Board {
     wav: Vec<u8>,
     realtime: bool,
     freeze_ms: Option<u32>,
+    woken: bool,
     later: bool,
 }
 
@@ -111,14 +112,19 @@ impl Board {
             acts: Vec::new(),
         };
         let (capture, wav) = (capture(&sound().pcm, 0), wav(&sound().pcm));
-        Self { seen, capture, wav, realtime: false, freeze_ms: None, later: false }
+        Self { seen, capture, wav, realtime: false, freeze_ms: None, woken: false, later: false }
     }
 
     fn report(&self) -> BoardReport {
         let evidence = Evidence {
             image: Facts { app: app(), usage: &[], bytes: 200_000 },
             sound: &sound(),
-            wish: Wish { realtime: self.realtime, freeze_ms: self.freeze_ms, ..Wish::default() },
+            wish: Wish {
+                realtime: self.realtime,
+                freeze_ms: self.freeze_ms,
+                woken: self.woken,
+                ..Wish::default()
+            },
             seen: &self.seen,
             capture: &self.capture,
             wav: &self.wav,
@@ -224,6 +230,29 @@ fn a_freeze_has_to_last_and_to_end_with_its_own_bell_alone() {
     assert!(!is_right(frozen(BELL + 1, 20)), "it woke by something else");
     assert!(!is_right(frozen(BELL, 20 - u64::from(SPACING) - 1)), "it was too short");
     assert!(!is_right(|b| b.freeze_ms = Some(20)), "it did not stay where it was put");
+}
+
+#[test]
+fn who_is_woken_on_purpose_is_excused_and_nothing_else_is() {
+    let woken = |b: &mut Board| {
+        let again = Sleep { from: at(BEGIN + 21), ..b.seen.sleeps.kept[0] };
+        b.seen.sleeps.kept[0].until = Some(at(BEGIN + 20));
+        b.seen.sleeps.kept.push(again);
+    };
+    assert!(!is_right(woken));
+    let on_purpose = |b: &mut Board| {
+        woken(b);
+        (b.woken, b.realtime) = (true, true);
+    };
+    let right = |change: Change| {
+        let mut board = Board::good();
+        on_purpose(&mut board);
+        change(&mut board);
+        board.report().common.is_right()
+    };
+    assert!(right(|_| ()));
+    assert!(!right(|b| b.wav = wav(&sound().pcm[4..])));
+    assert!(!right(|b| b.seen.answer.underruns = 1));
 }
 
 #[test]
