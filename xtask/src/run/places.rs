@@ -42,10 +42,13 @@ pub(crate) struct Places {
     /// The pool `media`, and the player's answer in it.
     pub(crate) media: Phys,
     pub(crate) answer: Phys,
-    /// The pools `gate` and `tables`.
+    /// The pools `mailbox`, `gate` and `tables`.
+    pub(crate) mailbox: Phys,
     pub(crate) gate: Phys,
     pub(crate) tables: Phys,
-    /// The SMMU's registers, and the page that bells are rung in.
+    /// Registers of the first controller and of the SMMU, and the page that bells
+    /// are rung in.
+    pub(crate) controller: Phys,
     pub(crate) smmu: Phys,
     pub(crate) bells: Phys,
     /// Controllers of the image.
@@ -91,8 +94,10 @@ impl Places {
             quarantines: counters("iommu", "iommu", "QUARANTINES")?,
             media,
             answer: media.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE)),
+            mailbox: pool("mailbox")?,
             gate: pool("gate")?,
             tables: pool("tables")?,
+            controller: registers("xhci0")?,
             smmu: registers("smmu")?,
             bells: registers("gicv2m")?,
             controllers: app.controllers().len(),
