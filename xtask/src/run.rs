@@ -10,6 +10,8 @@ pub(crate) mod drive;
 mod evidence;
 mod freeze;
 mod held;
+mod kill;
+mod mail;
 mod places;
 mod rings;
 mod session;

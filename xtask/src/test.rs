@@ -30,6 +30,9 @@ pub(crate) struct Test {
     /// Run this step alone, or these
     #[arg(long, value_name = "STEP", value_parser = NAMES)]
     only: Vec<String>,
+    /// Of the stories of `playing`, tell this one alone
+    #[arg(long, value_name = "NAME", value_parser = stories::names())]
+    story: Option<String>,
 }
 
 /// The steps in their order.
@@ -155,7 +158,7 @@ impl Test {
             outcomes.push(timed(CALLS, calls::run));
         }
         if self.wants(PLAYING) {
-            outcomes.push(playing());
+            outcomes.push(playing(self.story.as_deref()));
         }
         if self.wants(CONTRACT) {
             outcomes.push(timed(CONTRACT, contract::check));
@@ -226,10 +229,10 @@ fn on_board(name: &'static str, build: impl FnOnce() -> Result<PathBuf, ExitCode
 }
 
 /// Streams on the board, and what they live through.
-fn playing() -> Outcome {
+fn playing(story: Option<&str>) -> Outcome {
     println!("{HEAD}{PLAYING}{HEAD:#}");
     let start = Instant::now();
-    let told = stories::run(|story| println!("{DIM}{story}{DIM:#}"));
+    let told = stories::run(story, |story| println!("{DIM}{story}{DIM:#}"));
     let (passed, detail) = match told {
         Ok((passed, failed)) => (failed == 0, format!("{passed} passed, {failed} failed")),
         Err(stop) => (stop.say() == ExitCode::from(MISSING), "not run: see above".to_owned()),

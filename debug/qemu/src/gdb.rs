@@ -9,7 +9,7 @@
 use crate::machine::listener;
 use crate::qmp::{is_pause, lost};
 use crate::{Error, Qmp};
-use addr::Phys;
+use addr::{Phys, Virt};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -135,6 +135,21 @@ impl Gdb {
         Ok(())
     }
 
+    /// Lets the machine go on until a core is about to execute what is at `at`.
+    ///
+    /// # Errors
+    /// When none comes there, or QEMU ended.
+    pub fn run_to(&mut self, at: Virt) -> Result<(), Error> {
+        self.order(&format!("Z1,{:x},2", at.0))?;
+        self.send("c")?;
+        // It is answered when the machine stops.
+        let stopped = self.receive()?;
+        if !stopped.starts_with('T') {
+            return Err(strange(&stopped));
+        }
+        self.order(&format!("z1,{:x},2", at.0))
+    }
+
     /// Lets go: the machine goes on.
     ///
     /// # Errors
@@ -248,7 +263,7 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::{Core, Error, Gdb, Register, bytes, checksum, hex, take_packet};
-    use addr::Phys;
+    use addr::{Phys, Virt};
     use proptest::prelude::*;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -299,6 +314,18 @@ mod tests {
         assert!(matches!(gdb.write(Phys(0x10), &[7]), Err(Error::Refused(..))));
         drop(gdb);
         assert_eq!(asked.join().expect("the stub answered all")[5], "M10,1:07");
+    }
+
+    #[test]
+    fn a_machine_that_went_on_tells_when_it_stops() {
+        let (stream, asked) =
+            stub(&[HELLO[0], HELLO[1], HELLO[2], "OK", "T05thread:01;", "OK", "OK", "X01"]);
+        let mut gdb = Gdb::attach(stream).expect("the stub is there");
+        gdb.run_to(Virt(0x40)).expect("it comes there");
+        assert!(matches!(gdb.run_to(Virt(0x42)), Err(Error::Protocol(..))), "the machine ended");
+        drop(gdb);
+        let asked = asked.join().expect("the stub answered all");
+        assert_eq!(asked[3..], ["Z1,40,2", "c", "z1,40,2", "Z1,42,2", "c"]);
     }
 
     #[test]

@@ -179,6 +179,14 @@ impl Running {
         fs::read(&file).map_err(|error| Error::Io("what QEMU saved", error))
     }
 
+    /// Times that QEMU's devices found something wrong so far.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub fn complaints(&self) -> Result<u64, Error> {
+        Ok(Log::read(&self.folder.path().join(LOG))?.complaints)
+    }
+
     /// Pulls headset `n` out.
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 //!
 //! What it makes of DWARF 4 as rustc writes it: an enum with payloads is a
 //! structure with a variant part; tuples have members `__0`, `__1`; a static is
-//! a variable whose place is one address. What is not understood is left out,
+//! a variable whose place is one address, or one for each piece of it. What is not understood is left out,
 //! and the one who asks for it finds nothing.
 
 use crate::types::{
-    Array, Base, CEnum, Encoding, Enum, Member, Pointer, Struct, Type, TypeId, Types, Variable,
-    Variant,
+    Array, Base, CEnum, Encoding, Enum, Member, Piece, Pointer, Struct, Type, TypeId, Types,
+    Variable, Variant,
 };
 use addr::Virt;
 use gimli::{
@@ -213,22 +213,36 @@ impl<'a> Reader<'_, 'a> {
         if linker_name.is_none() && external != Some(AttributeValue::Flag(true)) {
             return;
         }
-        let (Some(at), Some(of)) = (self.address(entry), self.of(entry)) else { return };
+        let (Some(places), Some(of)) = (self.places(entry), self.of(entry)) else { return };
+        let Some(&Piece { at, .. }) = places.first() else { return };
         let name = match linker_name.and_then(|name| self.text(name)) {
             Some(name) => format!("{:#}", rustc_demangle::demangle(&name)),
             None => self.name(entry).unwrap_or_default(),
         };
-        self.types.variables.push(Variable { name, at, of });
+        self.types.variables.push(Variable { name, at, of, pieces: places });
     }
 
-    /// The place of a variable. What was left out at linking has address 0.
-    fn address(&self, entry: &Entry<'a>) -> Option<Virt> {
+    /// Where a variable is. What was left out at linking has address 0; a piece of
+    /// a variable that is nowhere was left out by the compiler.
+    fn places(&self, entry: &Entry<'a>) -> Option<Vec<Piece>> {
         let place = entry.attr_value(constants::DW_AT_location)?.exprloc_value()?;
         let mut operations = place.operations(self.unit.encoding());
-        match operations.next().ok()? {
-            Some(Operation::Address { address }) if address != 0 => Some(Virt(address)),
-            _ => None,
+        let (mut pieces, mut at, mut offset) = (Vec::new(), None, 0);
+        while let Some(operation) = operations.next().ok()? {
+            match operation {
+                Operation::Address { address: 0 } => return None,
+                Operation::Address { address } => at = Some(Virt(address)),
+                Operation::PlusConstant { value } => at = Some(at?.plus(value)),
+                Operation::Piece { size_in_bits, bit_offset: None } => {
+                    let size = size_in_bits / 8;
+                    pieces.extend(at.take().map(|at| Piece { offset, size, at }));
+                    offset += size;
+                }
+                _ => return None,
+            }
         }
+        pieces.extend(at.map(|at| Piece { offset, size: u64::MAX, at }));
+        Some(pieces)
     }
 
     fn name(&self, entry: &Entry<'a>) -> Option<String> {

@@ -147,13 +147,34 @@ pub struct Pointer {
 pub struct Variable {
     /// Its name, with the modules it is in unless it has a name for linkers.
     pub name: String,
-    /// Where it is.
+    /// Where it is, or the first piece of it.
     pub at: Virt,
     /// Its type.
     pub of: TypeId,
+    /// Where its pieces are: the compiler may lay parts of a variable apart.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A piece of a variable.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Piece {
+    /// How far in the variable it begins.
+    pub(crate) offset: u64,
+    /// Bytes; more than there are when it is the variable's rest.
+    pub(crate) size: u64,
+    /// Where it is.
+    pub(crate) at: Virt,
 }
 
 impl Variable {
+    /// Where that part of it is which begins `offset` bytes in it. `None` when
+    /// the compiler left it out.
+    #[must_use]
+    pub fn place_of(&self, offset: u64) -> Option<Virt> {
+        let within = |piece: &Piece| offset.checked_sub(piece.offset).filter(|&n| n < piece.size);
+        self.pieces.iter().find_map(|piece| Some(piece.at.plus(within(piece)?)))
+    }
+
     /// Its name, without the modules it is in.
     #[must_use]
     pub fn short_name(&self) -> &str {

@@ -2,14 +2,15 @@
 //!
 //! Everything in it is consumed in one go, bounded by its length; ERDP is moved
 //! once at the end, which clears EHB (fact 28). An interrupt may also mean that
-//! the controller died, with or without a last word.
+//! the controller died, with or without a last word; one that dies without an
+//! interrupt is found out by whoever asks for `info`.
 
 use crate::death::Cause;
 use crate::driver::{Client, Driver};
 use crate::hw::Hw;
 use crate::op::{Kind, Wait};
 use crate::port;
-use crate::regs::{ERDP_BUSY, GONE, STS_CONTROLLER_ERROR, STS_EINT, STS_SYSTEM_ERROR};
+use crate::regs::{ERDP_BUSY, GONE, STS_CONTROLLER_ERROR, STS_EINT, STS_HALTED, STS_SYSTEM_ERROR};
 use crate::trace::{Trace, note};
 use trb::{CompletionCode, Dci, Event, InterrupterId, PER_PAGE, PortId, TRB_BYTES, TransferEvent};
 use xhci_api::XhciError;
@@ -33,6 +34,8 @@ impl Driver<'_> {
         while self.take_batch(&hw) {}
         if status & (STS_CONTROLLER_ERROR | STS_SYSTEM_ERROR) != 0 {
             self.die(Cause::Error);
+        } else if status & STS_HALTED != 0 && self.startup.is_over() {
+            self.die(Cause::DoesNotRun);
         }
     }
 

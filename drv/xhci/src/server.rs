@@ -69,6 +69,9 @@ impl NotificationHandler for Driver<'_> {
 
 impl InOrderXhciImpl for Driver<'_> {
     fn info(&mut self, _: &RecvMessage) -> Answer<ControllerInfo> {
+        // Its word is its registers': a controller that fails may tell nobody.
+        self.take_events();
+        self.run();
         Ok(match self.running() {
             Ok(hw) => ControllerInfo {
                 ports: hw.regs.caps.ports,

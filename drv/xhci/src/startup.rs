@@ -93,6 +93,11 @@ impl Startup<'_> {
         self.poll
     }
 
+    /// Whether the controller was seen to run.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Running
+    }
+
     /// Whether the controller is not tried any more.
     pub(crate) fn gave_up(&self) -> bool {
         self.stage == Stage::GaveUp

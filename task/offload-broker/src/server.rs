@@ -357,7 +357,12 @@ impl Executor<'_> {
             let Some(notice) = self.read_notice(place) else { continue };
             ringbuf::ringbuf_entry!(TRACE, Trace::Notice(notice));
             let trouble = match NoticeKind::try_from(notice.kind) {
-                Ok(NoticeKind::Stalled) => Trouble::Stalled,
+                Ok(NoticeKind::Stalled) => {
+                    // The controller may have failed, which the driver finds out
+                    // when it is asked; what comes of it is news.
+                    let _ = self.xhci.info();
+                    Trouble::Stalled
+                }
                 Ok(NoticeKind::Refused) => Trouble::Refused(notice.detail),
                 Ok(NoticeKind::BadGate) => Trouble::NotOpened(notice.detail),
                 Ok(NoticeKind::Restarted) => Trouble::Restarted,

@@ -6,7 +6,7 @@
 //! once.
 
 use dsp_abi::bell;
-use qemu::{Core, Error, Register, Running};
+use qemu::{Core, Error, Gdb, Register, Running};
 use std::time::{Duration, Instant};
 
 use super::drive;
@@ -36,23 +36,23 @@ pub(crate) struct Frozen {
     r0: u32,
 }
 
-/// Freezes core 0 once it sleeps.
-pub(crate) fn freeze(machine: &mut Running, places: &Places) -> Result<Frozen, Error> {
+/// Core 0 while it sleeps, with the machine stopped: until the debugger lets go.
+#[derive(Debug)]
+pub(crate) struct Asleep {
+    pub(crate) gdb: Gdb,
+    pc: u32,
+    cpsr: u32,
+}
+
+/// Stops the machine once core 0 sleeps.
+pub(crate) fn asleep(machine: &mut Running) -> Result<Asleep, Error> {
     let until = Instant::now() + PATIENCE;
     loop {
         let mut gdb = machine.debug()?;
         let pc = gdb.register(CORE_0, Register::PC)?;
         let cpsr = gdb.register(CORE_0, Register::CPSR)?;
-        // The one register that the loop uses.
-        let r0 = gdb.register(CORE_0, R0)?;
         if sleeps(machine, pc, cpsr)? {
-            let to = places.halt.at.low();
-            let thumb = if to & 1 == 1 { THUMB } else { 0 };
-            gdb.set_register(CORE_0, Register::CPSR, cpsr & !THUMB | MASKED | thumb)?;
-            gdb.set_register(CORE_0, Register::PC, to & !1)?;
-            drive::ring(machine, places, bell::PLAYER)?;
-            gdb.detach()?;
-            return Ok(Frozen { pc, cpsr, r0 });
+            return Ok(Asleep { gdb, pc, cpsr });
         }
         gdb.detach()?;
         if Instant::now() > until {
@@ -60,6 +60,20 @@ pub(crate) fn freeze(machine: &mut Running, places: &Places) -> Result<Frozen, E
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Freezes core 0 once it sleeps.
+pub(crate) fn freeze(machine: &mut Running, places: &Places) -> Result<Frozen, Error> {
+    let Asleep { mut gdb, pc, cpsr } = asleep(machine)?;
+    // The one register that the loop uses.
+    let r0 = gdb.register(CORE_0, R0)?;
+    let to = places.halt.at.low();
+    let thumb = if to & 1 == 1 { THUMB } else { 0 };
+    gdb.set_register(CORE_0, Register::CPSR, cpsr & !THUMB | MASKED | thumb)?;
+    gdb.set_register(CORE_0, Register::PC, to & !1)?;
+    drive::ring(machine, places, bell::PLAYER)?;
+    gdb.detach()?;
+    Ok(Frozen { pc, cpsr, r0 })
 }
 
 /// Puts core 0 back to where it was. Whether it was where it had been put.

@@ -42,11 +42,12 @@ pub(crate) struct Places {
     /// The pool `media`, and the player's answer in it.
     pub(crate) media: Phys,
     pub(crate) answer: Phys,
-    /// The pools `gate` and `tables`.
+    /// The pools `mailbox`, `gate` and `tables`.
+    pub(crate) mailbox: Phys,
     pub(crate) gate: Phys,
     pub(crate) tables: Phys,
-    /// The registers of the SMMU and of the first controller, and the page that
-    /// bells are rung in.
+    /// Registers of the SMMU and of the first controller, and the page that bells
+    /// are rung in.
     pub(crate) smmu: Phys,
     pub(crate) xhci: Phys,
     pub(crate) bells: Phys,
@@ -93,6 +94,7 @@ impl Places {
             quarantines: counters("iommu", "iommu", "QUARANTINES")?,
             media,
             answer: media.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE)),
+            mailbox: pool("mailbox")?,
             gate: pool("gate")?,
             tables: pool("tables")?,
             smmu: registers("smmu")?,

@@ -2,16 +2,22 @@
 
 mod guarded;
 mod hostile;
+mod killed;
 mod replugged;
+mod reset;
+mod restarted;
 mod starved;
 mod suspended;
 mod teardown;
 mod vectors;
 
+use crate::Bad;
 use crate::style::BAD;
 use anstream::eprintln;
+use judge::capture::{self, Moment};
 use judge::report::Leaks;
 use judge::sound::Sound;
+use judge::{Heard, Packet};
 use system::piece::piece;
 
 use super::drive::{Board, Seen};
@@ -37,7 +43,7 @@ struct Given {
 /// A story: its name, and what is wrong with what came of it.
 type Story = (&'static str, fn(&Given) -> Result<Vec<String>, Stop>);
 
-const STORIES: [Story; 11] = [
+const STORIES: [Story; 15] = [
     ("counted", |given| plain(given, Wish::default())),
     ("real time", |given| plain(given, Wish { realtime: true, ..Wish::default() })),
     ("frozen", |given| plain(given, Wish { freeze_ms: Some(2000), ..Wish::default() })),
@@ -49,14 +55,23 @@ const STORIES: [Story; 11] = [
     ("suspended", suspended::with_an_idle_one),
     ("suspended, pulled", suspended::pulled),
     ("hostile", hostile::story),
+    ("dsp restarted", restarted::story),
+    ("killed, plays on", killed::plays_on),
+    ("killed, ends", killed::ends),
+    ("controller reset", reset::story),
 ];
 
-/// Runs all of them; how many went well, and how many did not.
-pub(crate) fn run(mut told: impl FnMut(&str)) -> Result<(u32, u32), Stop> {
+/// Their names.
+pub(crate) fn names() -> Vec<&'static str> {
+    STORIES.iter().map(|(name, _)| *name).collect()
+}
+
+/// Runs all of them, or `only` one; how many went well, and how many did not.
+pub(crate) fn run(only: Option<&str>, mut told: impl FnMut(&str)) -> Result<(u32, u32), Stop> {
     let sound = |frames| piece(SECOND, frames);
     let given = Given { built: Built::new()?, sound: sound(FRAMES), long: sound(60 * SECOND) };
     let (mut passed, mut failed) = (0, 0);
-    for (name, story) in STORIES {
+    for (name, story) in STORIES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         told(name);
         let wrong = match story(&given) {
             Ok(wrong) => wrong,
@@ -108,6 +123,23 @@ fn wrong_at_last(
 fn left_behind(board: &Board<'_>) -> Result<Option<String>, Stop> {
     let leaks = board.leaks()?;
     Ok((leaks != Leaks::default()).then(|| format!("it left behind {leaks:?}")))
+}
+
+/// What is wrong with `sound` on the wire and in headset `n`, which played it
+/// first.
+fn not_exact(stage: &Stage, n: usize, sound: &Sound) -> Result<Option<String>, Stop> {
+    let (capture, wav) = (stage.pcap(n)?, stage.wav(n)?);
+    let records = capture::read(&capture).map_err(|error| Bad(error.to_string()))?;
+    let sent = records.iter().filter(|record| record.is_isochronous_out());
+    let sent = sent.filter(|record| record.moment == Moment::Submitted);
+    let packets = sound.frames().div_ceil(sound.rate / 1000) as usize;
+    let wire =
+        sent.take(packets).zip(0..).map(|(record, n)| Packet { interval: n, data: record.data });
+    let heard = Sound::read_wav(&wav[..]).map(|heard| heard.pcm).unwrap_or_default();
+    let heard = &heard[..heard.len().min(sound.pcm.len())];
+    let heard = Heard { pcm: heard, gaps: 0, dropped: 0 };
+    let verdict = judge::judge(&sound.pcm, sound.frame_bytes(), wire, heard);
+    Ok((!verdict.is_right()).then(|| format!("what headset {n} played first: {verdict:?}")))
 }
 
 /// The first `frames` frames of a sound.

@@ -5,6 +5,7 @@
 //! plays bit for bit and with everything given back.
 
 mod contention;
+mod controller;
 mod deaths;
 mod dsp;
 mod duplex;

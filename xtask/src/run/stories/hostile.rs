@@ -7,15 +7,11 @@ use addr::Peer;
 use dsp_abi::media::{Path, PlayerState};
 use gate::Refusal;
 use hostile::{Plan, Tally};
-use judge::capture::{self, Moment};
-use judge::sound::Sound;
-use judge::{Heard, Packet};
 use offload_broker_api::RouteEnding;
 use qmi::Token;
 use std::time::Duration;
 
-use super::{FRAMES, Given, SECOND, beginning, left_behind, wrong_at_last};
-use crate::Bad;
+use super::{FRAMES, Given, SECOND, beginning, left_behind, not_exact, wrong_at_last};
 use crate::run::desk::{Ended, Master};
 use crate::run::drive::{Board, Sequence};
 use crate::run::stage::{Built, PORT, Stage, Stop, order, order_by};
@@ -158,21 +154,4 @@ fn let_through(
         }
     }
     Ok(wrong)
-}
-
-/// What is wrong with `sound` on the wire and in headset `n`, which played it
-/// first.
-fn not_exact(stage: &Stage, n: usize, sound: &Sound) -> Result<Option<String>, Stop> {
-    let (capture, wav) = (stage.pcap(n)?, stage.wav(n)?);
-    let records = capture::read(&capture).map_err(|error| Bad(error.to_string()))?;
-    let sent = records.iter().filter(|record| record.is_isochronous_out());
-    let sent = sent.filter(|record| record.moment == Moment::Submitted);
-    let packets = sound.frames().div_ceil(sound.rate / 1000) as usize;
-    let wire =
-        sent.take(packets).zip(0..).map(|(record, n)| Packet { interval: n, data: record.data });
-    let heard = Sound::read_wav(&wav[..]).map(|heard| heard.pcm).unwrap_or_default();
-    let heard = &heard[..heard.len().min(sound.pcm.len())];
-    let heard = Heard { pcm: heard, gaps: 0, dropped: 0 };
-    let verdict = judge::judge(&sound.pcm, sound.frame_bytes(), wire, heard);
-    Ok((!verdict.is_right()).then(|| format!("what the other headset played: {verdict:?}")))
 }

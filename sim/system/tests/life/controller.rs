@@ -1,0 +1,47 @@
+//! The controller fails in mid-stream, without a word and with one.
+
+use crate::world::{World, sound};
+use dsp_abi::bell;
+use dsp_abi::media::Path;
+use fabric::{IntId, Rng, Time};
+use offload_broker_api::RouteEnding;
+use xhc::Death;
+
+/// Lets the controller die in mid-stream; with a word it raises its primary
+/// interrupt after that.
+fn dies_in_mid_stream(death: Death, word: bool) {
+    for seed in 0..8 {
+        let mut world = World::with_headset(seed);
+        let mut rng = Rng::new(seed);
+        let sequence = world.begin(&sound(2_000), Path::Offload, u64::from(rng.range(0, 400)));
+        {
+            let board = &mut *world.scene.machine.board_mut();
+            board.parts.controllers[0].kill(&mut board.parts.fabric, death);
+            if word {
+                board.parts.fabric.raise(IntId(bell::CONTROLLER0_PRIMARY));
+            }
+        }
+        // Without one the monitor finds the stream standing still.
+        let (server, code) = world.failure(sequence, Time::ms(1_500));
+        let revoked = player::ROUTE_ENDED + RouteEnding::Revoked as u32;
+        assert_eq!((server, code), ("offload_broker", revoked), "seed {seed}, {death:?}");
+        world.assert_at_rest(&format!("{death:?}"));
+        world.play(&sound(150), Path::Offload, &format!("after {death:?}"));
+        world.assert_at_rest("at the end");
+        world.assert_nobody_died(&format!("{death:?}"));
+    }
+}
+
+#[test]
+fn a_controller_that_dies_without_a_word_is_found_out_and_started_over() {
+    for death in [Death::ControllerError, Death::HostError] {
+        dies_in_mid_stream(death, false);
+    }
+}
+
+#[test]
+fn a_controller_that_dies_with_a_word_is_started_over_at_once() {
+    for death in [Death::ControllerError, Death::HostError] {
+        dies_in_mid_stream(death, true);
+    }
+}
