@@ -389,6 +389,9 @@ impl<'a> Play<'a> {
             return self.findings.push(Finding::Down);
         };
         let leaks = audit.leaks();
+        let (cards, devices) = (audit.usb_audio.cards, audit.usb_core.devices);
+        // A number stays taken until the peer has let go of what it had of the card.
+        let plain = self.case.strikes.is_empty();
         let held = [
             ("votes", leaks.votes),
             ("holds", leaks.holds),
@@ -402,11 +405,8 @@ impl<'a> Play<'a> {
             ("windows", audit.iommu.windows.into()),
             ("grants", audit.iommu.grants.into()),
             ("streams of the audio class", audit.usb_audio.open.into()),
-            ("slots without a device", audit.xhci.slots.abs_diff(audit.usb_core.devices).into()),
-            (
-                "cards without a device",
-                audit.usb_audio.cards.abs_diff(audit.usb_core.devices).into(),
-            ),
+            ("slots without a device", audit.xhci.slots.abs_diff(devices).into()),
+            ("cards without a device", if plain { cards.abs_diff(devices).into() } else { 0 }),
         ];
         let held = held.into_iter().filter(|&(_, count)| count != 0);
         self.findings.extend(held.map(|(what, count)| Finding::Leak(what, count)));
@@ -465,10 +465,15 @@ impl<'a> Play<'a> {
         if longest > ANSWER {
             self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
         }
-        // Who pulls a headset gives the DSP time to let go; whoever dies does not.
+        // Who pulls a headset leaves the DSP time to let go; who kills does not.
         let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
-        if self.case.strikes.iter().all(|strike| pulled(strike.what)) && self.patience.shut() > 0 {
-            self.findings.push(Finding::Shut(self.patience.shut()));
+        let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);
+        if alone
+            && self.case.strikes.iter().all(|strike| pulled(strike.what))
+            && self.order.closed_unheard() > 0
+        {
+            let early = "the gate closed before the peer had let go".to_owned();
+            self.findings.push(Finding::Order(early));
         }
         let machine = &self.scene.machine;
         let mapper = machine.task_named("iommu");

@@ -75,7 +75,8 @@ violations! {
         /// The page.
         page: Phys,
     }
-    /// A page was given back that the SMMU may still let a device reach.
+    /// A page that any controller can be given was given back while the SMMU may
+    /// still let one reach it.
     FreedWhileReachable {
         /// The page.
         page: Phys,

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What the search may take beyond its time: the runs under way come to an end.
-const GRACE: Duration = Duration::from_secs(60);
+/// What the search may take beyond its time: the runs under way come to an end, and
+/// what was found is made simple.
+const GRACE: Duration = Duration::from_secs(120);
 /// How often the search is looked at, whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -77,6 +78,11 @@ impl Hunt<'_> {
             if let Some(scenario) = &outcome.scenario {
                 let path = place.join(format!("{}.toml", mutant.name));
                 super::write(&path, scenario)?;
+                if !self.names.is_empty() {
+                    let (variable, name, path) = (mutants::VARIABLE, &mutant.name, path.display());
+                    let program = program.display();
+                    println!("  {DIM}{variable}={name} {program} sim --scenario {path}{DIM:#}");
+                }
             }
             if !found {
                 println!("  {}: {}", mutant.breaks.join(", "), mutant.what);
@@ -123,6 +129,10 @@ impl Hunt<'_> {
         let (seed, seconds) = (self.seed.to_string(), self.seconds.to_string());
         let mut command = Command::new(program);
         command.args(["explore", "--hunt", "--json", "--seed", &seed, "--seconds", &seconds]);
+        // Who asks for one wants to know how it shows.
+        if !self.names.is_empty() {
+            command.arg("--shrunk");
+        }
         command.env_remove(mutants::VARIABLE);
         if let Some(mutant) = mutant {
             command.env(mutants::VARIABLE, &mutant.name);
