@@ -38,6 +38,8 @@ pub enum Finding {
     Undone(String),
     /// A session was not taken down in the one order (DESIGN rule 6).
     Order(String),
+    /// The DSP was told that a device goes, and none did.
+    Disconnected(u32),
     /// Somebody was granted what nobody may have.
     Granted(String),
     /// A message was answered so many milliseconds later.
@@ -63,6 +65,7 @@ impl Finding {
             Self::Slow(_) => "slow".to_owned(),
             Self::Undone(why) => format!("undone: {why}"),
             Self::Order(what) => format!("order: {what}"),
+            Self::Disconnected(_) => "disconnected".to_owned(),
             Self::Granted(what) => format!("granted: {what}"),
             Self::Unresponsive(_) => "unresponsive".to_owned(),
         }
@@ -97,6 +100,9 @@ impl fmt::Display for Finding {
             Self::Slow(ms) => write!(f, "an enable took {ms} ms"),
             Self::Undone(why) => write!(f, "nothing went wrong, and yet: {why}"),
             Self::Order(what) => write!(f, "a session was taken down in another order: {what}"),
+            Self::Disconnected(count) => {
+                write!(f, "the DSP was told that a device goes, {count} times, and none did")
+            }
             Self::Granted(what) => write!(f, "a stranger was granted what it asked for: {what}"),
             Self::Unresponsive(ms) => write!(f, "a server let a message wait for {ms} ms"),
         }

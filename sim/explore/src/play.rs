@@ -13,7 +13,6 @@ use dsp_abi::media::{Answer, Path, PlayerState};
 use fabric::points::{Planned, Reached};
 use fabric::{Fault, Time};
 use judge::Verdict;
-use program::core::Simulated;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use system::scene::{Beginning, Deed, Port, Scene};
@@ -218,12 +217,9 @@ impl<'a> Play<'a> {
             seed: case.seed,
         };
         let (patience, order) = (Patience::default(), Order::new(stage.ladder));
-        let stranger = Stranger::new(case.seed);
-        let (strange, other) = (case.scenario == Scenario::Stranger, stranger.clone());
-        let program = move || match strange {
-            true => program::main(&other),
-            false => program::main(&Simulated),
-        };
+        let stranger = Stranger::new(case.seed, case.scenario == Scenario::Stranger);
+        let other = stranger.clone();
+        let program = move || program::main(&other);
         let scene = Scene::power_on_with(beginning, program, |parts| {
             if let Some(trace) = sinks.trace {
                 parts.fabric.trace.set_sink(trace);
@@ -461,6 +457,11 @@ impl<'a> Play<'a> {
     /// What the models and the kernel saw in the whole run.
     fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
+        let asleep = |what: What| matches!(what, What::Suspend | What::Hibernate | What::Resume);
+        let only_slept = self.case.strikes.iter().all(|strike| asleep(strike.what));
+        if only_slept && self.stranger.disconnects() > 0 {
+            self.findings.push(Finding::Disconnected(self.stranger.disconnects()));
+        }
         let longest = self.patience.longest();
         if longest > ANSWER {
             self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
