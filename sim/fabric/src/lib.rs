@@ -373,6 +373,13 @@ impl Fabric {
         Ok(())
     }
 
+    /// Whether what a device has just read at `bus`, a TRB, was handed over before it
+    /// was all there: at another moment the device would have read something else.
+    pub fn was_torn(&mut self, stream: StreamId, bus: Bus) -> bool {
+        let phys = self.translate(stream, bus, 16, false);
+        phys.is_some_and(|phys| self.memory.is_torn(phys))
+    }
+
     fn translate(&mut self, stream: StreamId, at: Bus, len: usize, write: bool) -> Option<Phys> {
         self.settle();
         self.with_smmu(|smmu, bus| smmu.translate(bus, stream, at, len, write))

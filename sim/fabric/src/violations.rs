@@ -190,6 +190,13 @@ violations! {
         /// The TRB.
         at: Bus,
     }
+    /// A TRB was handed over by its cycle bit before the rest of it was visible.
+    TrbHandedOverTorn {
+        /// Which controller.
+        controller: u8,
+        /// The TRB.
+        at: Bus,
+    }
     /// A context was changed by software while the controller owned it.
     ContextChanged {
         /// Which controller.
