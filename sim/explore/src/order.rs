@@ -10,6 +10,7 @@ use abi::Sysnum;
 use dsp_abi::monitor::Call;
 use fabric::{Core, Record, Time};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use system::image::Description;
@@ -23,8 +24,8 @@ enum Step {
     TakeOver,
     Close,
     Alternate0,
-    Disarm,
     Drop,
+    Disarm,
     TargetBack,
     InterrupterOff,
     UnmapPeer,
@@ -55,7 +56,8 @@ const ASKED: [(Step, &str, &str); 12] = [
     (S::Unhold, "usb_core", "unhold"),
 ];
 
-/// Steps that no end of a stream in good order can do without.
+/// Steps that no end of a stream in good order can do without. (The endpoints are
+/// dropped with the way to alternate 0, if the device is there to be told of it.)
 const DUE: [Step; 18] = [
     S::CloseGate,
     S::Halt,
@@ -63,8 +65,8 @@ const DUE: [Step; 18] = [
     S::TakeOver,
     S::Close,
     S::Alternate0,
-    S::Disarm,
     S::Drop,
+    S::Disarm,
     S::TargetBack,
     S::InterrupterOff,
     S::UnmapPeer,
@@ -85,7 +87,10 @@ const SOUND: Time = Time::ms(2);
 const SETUP_STAGE: u32 = 2;
 const CONFIGURE_ENDPOINT: u32 = 12;
 const EVALUATE_CONTEXT: u32 = 13;
+const ENABLE_SLOT: u32 = 9;
+const DISABLE_SLOT: u32 = 10;
 const STOP_ENDPOINT: u32 = 15;
+const RESET_DEVICE: u32 = 17;
 /// bmRequestType and bRequest of SET_INTERFACE, and alternate 0 (USB 2.0 9.4.10).
 const SET_INTERFACE_0: u32 = 0x0B01;
 /// Interrupters' registers, in a controller's (5.5.2), and the doorbells behind them.
@@ -197,6 +202,10 @@ struct Heard {
     unanswered: Cell<bool>,
     /// Gates that were closed then.
     closed: Cell<u32>,
+    /// Slots of which a stream's endpoint was stopped and none was configured since.
+    stopped: RefCell<BTreeSet<(u8, u8)>>,
+    /// Slots' own events that were sent elsewhere then.
+    early: Cell<u32>,
 }
 
 impl Order {
@@ -219,6 +228,9 @@ impl Order {
             }
             _ => {}
         }
+        if let Record::Command { controller, words, .. } = *record {
+            self.command(controller, words[3]);
+        }
         let Some(step) = self.ladder.step(record) else { return };
         if step == S::CloseGate && self.heard.unanswered.get() {
             self.heard.closed.set(self.heard.closed.get() + 1);
@@ -230,6 +242,32 @@ impl Order {
         if down && !seen.iter().any(|&(_, known)| known == step) {
             seen.push((at, step));
         }
+    }
+
+    /// Where a slot's own events go changes when its endpoints are gone, or there anew.
+    fn command(&self, controller: u8, control: u32) {
+        let slot = (controller, (control >> 24) as u8);
+        let mut stopped = self.heard.stopped.borrow_mut();
+        match control >> 10 & 0x3F {
+            STOP_ENDPOINT if control >> 16 & 0x1F > 1 => {
+                stopped.insert(slot);
+            }
+            CONFIGURE_ENDPOINT | DISABLE_SLOT | RESET_DEVICE => {
+                stopped.remove(&slot);
+            }
+            // The slots of a controller that was reset are gone.
+            ENABLE_SLOT => stopped.retain(|&(of, _)| of != controller),
+            EVALUATE_CONTEXT if stopped.contains(&slot) => {
+                self.heard.early.set(self.heard.early.get() + 1);
+            }
+            _ => {}
+        }
+    }
+
+    /// How often a slot's own events were sent elsewhere while endpoints of a
+    /// stream were stopped and still there.
+    pub(crate) fn targets_moved_early(&self) -> u32 {
+        self.heard.early.get()
     }
 
     /// How often a gate was closed while the DSP had not answered what it was told.

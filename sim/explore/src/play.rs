@@ -466,6 +466,10 @@ impl<'a> Play<'a> {
         if longest > ANSWER {
             self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
         }
+        if self.order.targets_moved_early() > 0 {
+            let early = "a slot's target moved before its endpoints were dropped".to_owned();
+            self.findings.push(Finding::Order(early));
+        }
         // Who pulls a headset leaves the DSP time to let go; who kills does not.
         let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
         let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);

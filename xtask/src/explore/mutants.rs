@@ -38,6 +38,7 @@ pub(super) struct Hunt<'a> {
 }
 
 /// What a search came to.
+#[derive(Default)]
 struct Outcome {
     /// What was found in the first run that was not as it should be.
     found: Vec<String>,
@@ -150,7 +151,15 @@ impl Hunt<'_> {
         let mut said = String::new();
         let mut stdout = child.stdout.take().ok_or_else(|| failed(&"it says nothing"))?;
         stdout.read_to_string(&mut said).map_err(|error| failed(&error))?;
-        Outcome::read(said.lines().last().unwrap_or_default()).map_err(|why| failed(&why))
+        let outcome = Outcome::read(said.lines().last().unwrap_or_default());
+        match child.wait() {
+            // A defect that the simulator does not survive shows.
+            Ok(status) if outcome.is_err() && mutant.is_some() => Ok(Outcome {
+                found: vec![format!("the search ended: {status}")],
+                ..Outcome::default()
+            }),
+            _ => outcome.map_err(|why| failed(&why)),
+        }
     }
 }
 
