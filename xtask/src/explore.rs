@@ -55,6 +55,9 @@ pub(crate) struct Explore {
     /// Instead: until something is found, or --seconds are over
     #[arg(long, hide = true)]
     hunt: bool,
+    /// With --hunt: make what was found as simple as it can be
+    #[arg(long, hide = true)]
+    shrunk: bool,
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -116,7 +119,7 @@ impl Explore {
             (what, tally)
         } else if self.hunt {
             let tally = search.by_chance(u64::MAX);
-            println!("{}", hunted(stage, &tally, began.elapsed().as_secs_f64()));
+            println!("{}", self.hunted(stage, &tally, began.elapsed().as_secs_f64()));
             return Ok(tally.failed == 0);
         } else {
             let tally = search.by_chance(self.schedules);
@@ -150,6 +153,20 @@ impl Explore {
             println!("{}", json!({ "seed": self.seed, "points": all }));
         }
         true
+    }
+
+    /// What a search until the first failure came to.
+    fn hunted(&self, stage: Stage, tally: &Tally, seconds: f64) -> Value {
+        let failure = tally.failures.first();
+        let failure =
+            failure.map(|found| if self.shrunk { shrink(stage, found) } else { found.clone() });
+        let first = failure.iter().flat_map(|failure| &failure.findings);
+        json!({
+            "runs": tally.runs,
+            "first": first.map(ToString::to_string).collect::<Vec<_>>(),
+            "scenario": failure.map(|failure| file::write(stage.description(), &failure)),
+            "seconds": seconds,
+        })
     }
 
     fn show(&self, what: Value, tally: &Tally, files: &[(PathBuf, Failure)], seconds: f64) {
@@ -188,18 +205,6 @@ impl Explore {
             println!("{object}");
         }
     }
-}
-
-/// What a search until the first failure came to.
-fn hunted(stage: Stage, tally: &Tally, seconds: f64) -> Value {
-    let failure = tally.failures.first();
-    let first = failure.map(|failure| failure.findings.iter().map(ToString::to_string));
-    json!({
-        "runs": tally.runs,
-        "first": first.into_iter().flatten().collect::<Vec<_>>(),
-        "scenario": failure.map(|failure| file::write(stage.description(), failure)),
-        "seconds": seconds,
-    })
 }
 
 /// Shrinks failures and writes each to a file of its own.

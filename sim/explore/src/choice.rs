@@ -86,6 +86,10 @@ const KINDS: [Kind; 5] = [
 /// Draws faults for a run, from the points that one without any met.
 #[must_use]
 pub fn draw(scenario: Scenario, tasks: usize, points: &[Reached], rng: &mut Rng) -> Vec<Strike> {
+    if points.is_empty() {
+        // It stopped before it met one.
+        return Vec::new();
+    }
     let count = match rng.below(20) {
         0..=8 => 1,
         9..=15 => 2,

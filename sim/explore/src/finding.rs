@@ -38,8 +38,8 @@ pub enum Finding {
     Undone(String),
     /// A session was not taken down in the one order (DESIGN rule 6).
     Order(String),
-    /// The gate of a stream was closed while its peer had not let go of it.
-    Shut(u32),
+    /// The DSP was told that a device goes, and none did.
+    Disconnected(u32),
     /// Somebody was granted what nobody may have.
     Granted(String),
     /// A message was answered so many milliseconds later.
@@ -65,7 +65,7 @@ impl Finding {
             Self::Slow(_) => "slow".to_owned(),
             Self::Undone(why) => format!("undone: {why}"),
             Self::Order(what) => format!("order: {what}"),
-            Self::Shut(_) => "shut".to_owned(),
+            Self::Disconnected(_) => "disconnected".to_owned(),
             Self::Granted(what) => format!("granted: {what}"),
             Self::Unresponsive(_) => "unresponsive".to_owned(),
         }
@@ -100,8 +100,8 @@ impl fmt::Display for Finding {
             Self::Slow(ms) => write!(f, "an enable took {ms} ms"),
             Self::Undone(why) => write!(f, "nothing went wrong, and yet: {why}"),
             Self::Order(what) => write!(f, "a session was taken down in another order: {what}"),
-            Self::Shut(count) => {
-                write!(f, "the DSP found the gate of a stream of its own closed, {count} times")
+            Self::Disconnected(count) => {
+                write!(f, "the DSP was told that a device goes, {count} times, and none did")
             }
             Self::Granted(what) => write!(f, "a stranger was granted what it asked for: {what}"),
             Self::Unresponsive(ms) => write!(f, "a server let a message wait for {ms} ms"),

@@ -7,8 +7,10 @@
 //! one that stands below it.
 
 use abi::Sysnum;
+use dsp_abi::monitor::Call;
 use fabric::{Core, Record, Time};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use system::image::Description;
@@ -22,8 +24,8 @@ enum Step {
     TakeOver,
     Close,
     Alternate0,
-    Disarm,
     Drop,
+    Disarm,
     TargetBack,
     InterrupterOff,
     UnmapPeer,
@@ -54,7 +56,8 @@ const ASKED: [(Step, &str, &str); 12] = [
     (S::Unhold, "usb_core", "unhold"),
 ];
 
-/// Steps that no end of a stream in good order can do without.
+/// Steps that no end of a stream in good order can do without. (The endpoints are
+/// dropped with the way to alternate 0, if the device is there to be told of it.)
 const DUE: [Step; 18] = [
     S::CloseGate,
     S::Halt,
@@ -62,8 +65,8 @@ const DUE: [Step; 18] = [
     S::TakeOver,
     S::Close,
     S::Alternate0,
-    S::Disarm,
     S::Drop,
+    S::Disarm,
     S::TargetBack,
     S::InterrupterOff,
     S::UnmapPeer,
@@ -84,11 +87,15 @@ const SOUND: Time = Time::ms(2);
 const SETUP_STAGE: u32 = 2;
 const CONFIGURE_ENDPOINT: u32 = 12;
 const EVALUATE_CONTEXT: u32 = 13;
+const ENABLE_SLOT: u32 = 9;
+const DISABLE_SLOT: u32 = 10;
 const STOP_ENDPOINT: u32 = 15;
+const RESET_DEVICE: u32 = 17;
 /// bmRequestType and bRequest of SET_INTERFACE, and alternate 0 (USB 2.0 9.4.10).
 const SET_INTERFACE_0: u32 = 0x0B01;
-/// An interrupter's registers, in a controller's (5.5.2).
+/// Interrupters' registers, in a controller's (5.5.2), and the doorbells behind them.
 const INTERRUPTERS: u64 = 0x1020;
+const DOORBELLS: u64 = 0x2000;
 const INTERRUPTER: u64 = 0x20;
 const IMAN: u64 = 0x00;
 const ERDP: u64 = 0x18;
@@ -102,6 +109,8 @@ pub(crate) struct Ladder {
     broker: u16,
     /// A server, an operation of it, and the step that it is.
     asked: Vec<(u16, u16, Step)>,
+    /// How the broker says something to the DSP.
+    says: (u16, u16),
 }
 
 impl Ladder {
@@ -114,30 +123,39 @@ impl Ladder {
             let index = description.app().index(name);
             index.map(|index| index.0).ok_or_else(|| format!("the image has no task {name}"))
         };
-        let mut asked = Vec::new();
-        for (step, server, operation) in ASKED {
+        let message = |server: &str, operation: &str| {
             let file = root.join("idl").join(format!("{server}.idol"));
             let interface = idol::check(&file).map_err(|all| {
                 all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
             })?;
             let found = interface.ops.iter().find(|op| op.name.text == operation);
             let found = found.ok_or_else(|| format!("{server} has no operation {operation}"))?;
-            asked.push((index(server)?, found.number, step));
-        }
-        Ok(Self { broker: index("offload_broker")?, asked })
+            Ok::<_, String>((index(server)?, found.number))
+        };
+        let asked = ASKED.iter().map(|&(step, server, operation)| {
+            message(server, operation).map(|(server, number)| (server, number, step))
+        });
+        Ok(Self {
+            broker: index("offload_broker")?,
+            asked: asked.collect::<Result<_, String>>()?,
+            says: message("dsp_link", "send")?,
+        })
+    }
+
+    /// What the broker asks of whom, if that is what a record is about.
+    fn message(&self, record: &Record) -> Option<(u16, u16)> {
+        let Record::Syscall { task, number, args } = *record else { return None };
+        let server = abi::TaskId((args[0] >> 16) as u16).index() as u16;
+        let sends = task == self.broker && number == Sysnum::Send as u32;
+        sends.then_some((server, args[0] as u16))
     }
 
     fn step(&self, record: &Record) -> Option<Step> {
         match *record {
-            Record::Syscall { task, number, args } => {
-                if task != self.broker || number != Sysnum::Send as u32 {
-                    return None;
-                }
-                let server = abi::TaskId((args[0] >> 16) as u16).index() as u16;
-                let asked = |&&(of, operation, _): &&(u16, u16, Step)| {
-                    of == server && operation == args[0] as u16
-                };
-                self.asked.iter().find(asked).map(|&(.., step)| step)
+            Record::Syscall { .. } => {
+                let asked = self.message(record)?;
+                let step = self.asked.iter().find(|&&(of, what, _)| (of, what) == asked);
+                step.map(|&(.., step)| step)
             }
             Record::Command { words, .. } => match words[3] >> 10 & 0x3F {
                 STOP_ENDPOINT if words[3] >> 16 & 0x1F > 1 => Some(S::StopEndpoint),
@@ -155,10 +173,12 @@ impl Ladder {
                 }
                 let register = address.0 & (xhc::BAR_SIZE - 1);
                 // The primary interrupter is nobody's session's.
-                let at = register.checked_sub(INTERRUPTERS + INTERRUPTER)?;
-                match at % INTERRUPTER {
-                    ERDP if at < 0x1000 => Some(S::TakeOver),
-                    IMAN if at < 0x1000 && value & IMAN_ENABLE == 0 => Some(S::InterrupterOff),
+                if !(INTERRUPTERS + INTERRUPTER..DOORBELLS).contains(&register) {
+                    return None;
+                }
+                match register % INTERRUPTER {
+                    ERDP => Some(S::TakeOver),
+                    IMAN if value & IMAN_ENABLE == 0 => Some(S::InterrupterOff),
                     _ => None,
                 }
             }
@@ -172,11 +192,25 @@ impl Ladder {
 pub(crate) struct Order {
     ladder: &'static Ladder,
     seen: Rc<RefCell<Vec<(Time, Step)>>>,
+    heard: Rc<Heard>,
+}
+
+/// Who spoke last, and to whom that mattered.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The broker said something, and the DSP nothing since.
+    unanswered: Cell<bool>,
+    /// Gates that were closed then.
+    closed: Cell<u32>,
+    /// Slots of which a stream's endpoint was stopped and none was configured since.
+    stopped: RefCell<BTreeSet<(u8, u8)>>,
+    /// Slots' own events that were sent elsewhere then.
+    early: Cell<u32>,
 }
 
 impl Order {
     pub(crate) fn new(ladder: &'static Ladder) -> Self {
-        Self { ladder, seen: Rc::default() }
+        Self { ladder, seen: Rc::default(), heard: Rc::default() }
     }
 
     /// Looks at a session from here on.
@@ -185,7 +219,22 @@ impl Order {
     }
 
     pub(crate) fn hear(&self, at: Time, record: &Record) {
+        match *record {
+            Record::Monitor { call, .. } if call[0] == Call::MailSend as u32 => {
+                self.heard.unanswered.set(false);
+            }
+            _ if self.ladder.message(record) == Some(self.ladder.says) => {
+                self.heard.unanswered.set(true);
+            }
+            _ => {}
+        }
+        if let Record::Command { controller, words, .. } = *record {
+            self.command(controller, words[3]);
+        }
         let Some(step) = self.ladder.step(record) else { return };
+        if step == S::CloseGate && self.heard.unanswered.get() {
+            self.heard.closed.set(self.heard.closed.get() + 1);
+        }
         let mut seen = self.seen.borrow_mut();
         // What comes before the first step downwards is the way up; each step
         // counts when it is tried first.
@@ -193,6 +242,37 @@ impl Order {
         if down && !seen.iter().any(|&(_, known)| known == step) {
             seen.push((at, step));
         }
+    }
+
+    /// Where a slot's own events go changes when its endpoints are gone, or there anew.
+    fn command(&self, controller: u8, control: u32) {
+        let slot = (controller, (control >> 24) as u8);
+        let mut stopped = self.heard.stopped.borrow_mut();
+        match control >> 10 & 0x3F {
+            STOP_ENDPOINT if control >> 16 & 0x1F > 1 => {
+                stopped.insert(slot);
+            }
+            CONFIGURE_ENDPOINT | DISABLE_SLOT | RESET_DEVICE => {
+                stopped.remove(&slot);
+            }
+            // The slots of a controller that was reset are gone.
+            ENABLE_SLOT => stopped.retain(|&(of, _)| of != controller),
+            EVALUATE_CONTEXT if stopped.contains(&slot) => {
+                self.heard.early.set(self.heard.early.get() + 1);
+            }
+            _ => {}
+        }
+    }
+
+    /// How often a slot's own events were sent elsewhere while endpoints of a
+    /// stream were stopped and still there.
+    pub(crate) fn targets_moved_early(&self) -> u32 {
+        self.heard.early.get()
+    }
+
+    /// How often a gate was closed while the DSP had not answered what it was told.
+    pub(crate) fn closed_unheard(&self) -> u32 {
+        self.heard.closed.get()
     }
 
     /// What was not in its order, in a stream that began and ended as it should.
@@ -213,14 +293,14 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use super::{DUE, Ladder, Order, S, SOUND, Step};
+    use super::{Call, DUE, Ladder, Order, S, SOUND, Step};
     use abi::Sysnum;
     use fabric::{Record, Time};
 
     /// The broker is task 9, and each step is a message of its own.
     fn order() -> Order {
         let asked = DUE.iter().enumerate().map(|(n, &step)| (1, n as u16, step)).collect();
-        Order::new(Box::leak(Box::new(Ladder { broker: 9, asked })))
+        Order::new(Box::leak(Box::new(Ladder { broker: 9, asked, says: (2, 0) })))
     }
 
     fn play(steps: &[Step]) -> Option<String> {
@@ -243,6 +323,24 @@ mod tests {
             steps.swap(n - 1, n);
             let told = format!("{:?} before {:?}", DUE[n], DUE[n - 1]);
             assert_eq!(play(&steps), Some(told));
+        }
+    }
+
+    #[test]
+    fn a_gate_is_closed_when_the_peer_has_answered_what_it_was_told() {
+        let order = order();
+        let send = |server: u32| {
+            let args = [server << 16, 0, 0, 0];
+            Record::Syscall { task: 9, number: Sysnum::Send as u32, args }
+        };
+        let (told, close) = (send(2), send(1));
+        let answer =
+            Record::Monitor { call: [Call::MailSend as u32, 0, 0, 0, 0, 0], answer: [0; 4] };
+        for (record, closed) in
+            [(&close, 0), (&told, 0), (&answer, 0), (&close, 0), (&told, 0), (&close, 1)]
+        {
+            order.hear(Time::ZERO, record);
+            assert_eq!(order.closed_unheard(), closed);
         }
     }
 

@@ -1,7 +1,6 @@
 //! How long tasks waited for servers, and streams for their beginning.
 
 use abi::Sysnum;
-use dsp_abi::monitor::{Call, Status};
 use fabric::{Record, Time};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -46,8 +45,6 @@ pub(crate) struct Patience(Rc<Watched>);
 struct Watched {
     asked: [Cell<Option<Time>>; TASKS],
     longest: Cell<Time>,
-    /// Calls of the DSP's program about a stream whose gate was closed.
-    shut: Cell<u32>,
 }
 
 impl Patience {
@@ -65,13 +62,6 @@ impl Patience {
                 let waited = asked.map_or(Time::ZERO, |asked| at.since(asked));
                 self.0.longest.set(self.0.longest.get().max(waited));
             }
-            Record::Monitor { call, answer } => {
-                let about_a_stream = [Call::Publish, Call::Doorbell, Call::Dequeue];
-                let about = about_a_stream.iter().any(|&known| call[0] == known as u32);
-                if about && answer[0] == Status::Closed as u32 {
-                    self.0.shut.set(self.0.shut.get() + 1);
-                }
-            }
             // Whoever died waits no more.
             Record::Fault { task, .. } => {
                 if let Some(asked) = self.0.asked.get(usize::from(task)) {
@@ -80,11 +70,6 @@ impl Patience {
             }
             _ => {}
         }
-    }
-
-    /// How often the DSP's program found its gate closed.
-    pub(crate) fn shut(&self) -> u32 {
-        self.0.shut.get()
     }
 
     pub(crate) fn longest(&self) -> Time {

@@ -13,7 +13,6 @@ use dsp_abi::media::{Answer, Path, PlayerState};
 use fabric::points::{Planned, Reached};
 use fabric::{Fault, Time};
 use judge::Verdict;
-use program::core::Simulated;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use system::scene::{Beginning, Deed, Port, Scene};
@@ -218,12 +217,9 @@ impl<'a> Play<'a> {
             seed: case.seed,
         };
         let (patience, order) = (Patience::default(), Order::new(stage.ladder));
-        let stranger = Stranger::new(case.seed);
-        let (strange, other) = (case.scenario == Scenario::Stranger, stranger.clone());
-        let program = move || match strange {
-            true => program::main(&other),
-            false => program::main(&Simulated),
-        };
+        let stranger = Stranger::new(case.seed, case.scenario == Scenario::Stranger);
+        let other = stranger.clone();
+        let program = move || program::main(&other);
         let scene = Scene::power_on_with(beginning, program, |parts| {
             if let Some(trace) = sinks.trace {
                 parts.fabric.trace.set_sink(trace);
@@ -389,6 +385,9 @@ impl<'a> Play<'a> {
             return self.findings.push(Finding::Down);
         };
         let leaks = audit.leaks();
+        let (cards, devices) = (audit.usb_audio.cards, audit.usb_core.devices);
+        // A number stays taken until the peer has let go of what it had of the card.
+        let plain = self.case.strikes.is_empty();
         let held = [
             ("votes", leaks.votes),
             ("holds", leaks.holds),
@@ -402,11 +401,8 @@ impl<'a> Play<'a> {
             ("windows", audit.iommu.windows.into()),
             ("grants", audit.iommu.grants.into()),
             ("streams of the audio class", audit.usb_audio.open.into()),
-            ("slots without a device", audit.xhci.slots.abs_diff(audit.usb_core.devices).into()),
-            (
-                "cards without a device",
-                audit.usb_audio.cards.abs_diff(audit.usb_core.devices).into(),
-            ),
+            ("slots without a device", audit.xhci.slots.abs_diff(devices).into()),
+            ("cards without a device", if plain { cards.abs_diff(devices).into() } else { 0 }),
         ];
         let held = held.into_iter().filter(|&(_, count)| count != 0);
         self.findings.extend(held.map(|(what, count)| Finding::Leak(what, count)));
@@ -461,14 +457,28 @@ impl<'a> Play<'a> {
     /// What the models and the kernel saw in the whole run.
     fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
+        let asleep = |what: What| matches!(what, What::Suspend | What::Hibernate | What::Resume);
+        let only_slept = self.case.strikes.iter().all(|strike| asleep(strike.what));
+        if only_slept && self.stranger.disconnects() > 0 {
+            self.findings.push(Finding::Disconnected(self.stranger.disconnects()));
+        }
         let longest = self.patience.longest();
         if longest > ANSWER {
             self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
         }
-        // Who pulls a headset gives the DSP time to let go; whoever dies does not.
+        if self.order.targets_moved_early() > 0 {
+            let early = "a slot's target moved before its endpoints were dropped".to_owned();
+            self.findings.push(Finding::Order(early));
+        }
+        // Who pulls a headset leaves the DSP time to let go; who kills does not.
         let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
-        if self.case.strikes.iter().all(|strike| pulled(strike.what)) && self.patience.shut() > 0 {
-            self.findings.push(Finding::Shut(self.patience.shut()));
+        let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);
+        if alone
+            && self.case.strikes.iter().all(|strike| pulled(strike.what))
+            && self.order.closed_unheard() > 0
+        {
+            let early = "the gate closed before the peer had let go".to_owned();
+            self.findings.push(Finding::Order(early));
         }
         let machine = &self.scene.machine;
         let mapper = machine.task_named("iommu");

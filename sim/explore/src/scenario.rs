@@ -4,7 +4,7 @@ use crate::play::Play;
 use dsp_abi::bell;
 use dsp_abi::media::Path;
 use fabric::Time;
-use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
+use offload_broker_api::{BrokerError, OffloadBroker, RouteRequest, RouteState};
 use rng::Rng;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -216,17 +216,16 @@ fn route(frames: u32, stop: Option<u64>) -> bool {
         // It may be over already.
         let _ = broker.stop_route(route);
     }
-    while goes_on(route) && waited < PATIENCE {
-        sleep_for(2);
-        waited += 2;
+    loop {
+        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+        match broker.route(route) {
+            Ok(RouteState::Starting | RouteState::Running) if waited < PATIENCE => {
+                sleep_for(2);
+                waited += 2;
+            }
+            state => return matches!(state, Ok(RouteState::Played { underruns: 0, .. })),
+        }
     }
-    let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-    matches!(broker.route(route), Ok(RouteState::Played { underruns: 0, .. }))
-}
-
-fn goes_on(route: RouteHandle) -> bool {
-    let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-    matches!(broker.route(route), Ok(RouteState::Starting | RouteState::Running))
 }
 
 /// Opens the first card's stream for the application core and closes it, `times`

@@ -10,7 +10,7 @@ use dsp_abi::mailbox::{APP_NODE, DATAGRAM, DSP_NODE};
 use dsp_abi::monitor::{Call, MAIL_IN, MAIL_OUT};
 use program::core::{Core, Simulated};
 use qmi::qrtr::{Address, Control, Frame, FrameKind, Node, Port};
-use qmi::{Header, Status, StreamRequest, StreamResponse, Token, Txn};
+use qmi::{Event, Header, Status, StreamIndication, StreamRequest, StreamResponse, Token, Txn};
 use rng::Rng;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -103,6 +103,9 @@ struct Memory {
     asked: RefCell<Vec<Ask>>,
     next: Cell<u64>,
     granted: Cell<Option<Ask>>,
+    /// Whether it asks at all, or only listens.
+    asks: bool,
+    disconnects: Cell<u32>,
 }
 
 /// The stranger. Clones are the same one.
@@ -110,13 +113,16 @@ struct Memory {
 pub(crate) struct Stranger(Rc<Memory>);
 
 impl Stranger {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// One that `asks`, or only listens to what the program is told.
+    pub(crate) fn new(seed: u64, asks: bool) -> Self {
         Self(Rc::new(Memory {
             rng: RefCell::new(Rng::new(seed ^ 0x57A6)),
             service: Cell::new(None),
             asked: RefCell::default(),
             next: Cell::new(0),
             granted: Cell::new(None),
+            asks,
+            disconnects: Cell::new(0),
         }))
     }
 
@@ -125,13 +131,18 @@ impl Stranger {
         self.0.granted.get().map(|ask| format!("{ask:?}"))
     }
 
+    /// How often the program was told that a device goes.
+    pub(crate) fn disconnects(&self) -> u32 {
+        self.0.disconnects.get()
+    }
+
     /// Has a datagram go out if it is time, and says when the next one is due.
     fn ask(&self) -> u64 {
         let memory = &self.0;
         let (Some(to), count) = (memory.service.get(), memory.asked.borrow().len() as u32) else {
             return u64::MAX;
         };
-        if count == DATAGRAMS {
+        if count == DATAGRAMS || !memory.asks {
             return u64::MAX;
         }
         let [_, low, high, _] = Simulated.call(Call::Now, [0; 5]);
@@ -168,6 +179,11 @@ impl Stranger {
             }
             Ok(Control::Bye(node)) if node == Node(APP_NODE) => self.0.service.set(None),
             _ => {}
+        }
+        if let Ok((_, indication)) = StreamIndication::decode(payload)
+            && indication.dev_event == Event::DISCONNECT
+        {
+            self.0.disconnects.set(self.0.disconnects.get() + 1);
         }
         if frame.to == HERE
             && let Ok((txn, response)) = StreamResponse::decode(payload)

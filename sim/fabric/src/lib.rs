@@ -239,7 +239,11 @@ impl Fabric {
         if self.memory.has_stores(other, first, count) {
             self.violation(Violation::CoreTouchedFreedPage { page: first });
         }
-        if let Some(page) = self.smmu.reaches(first, count) {
+        // A driver's own pages may stay in its controller's sight while they are not
+        // in use; those that any controller can be given must not.
+        if self.memory.owner(first) == Some(Owner::AnyStream)
+            && let Some(page) = self.smmu.reaches(first, count)
+        {
             self.violation(Violation::FreedWhileReachable { page });
         }
         self.memory.give(first, count, Owner::Nobody);
@@ -367,6 +371,13 @@ impl Fabric {
         }
         self.passed(stream, true, bus, 4);
         Ok(())
+    }
+
+    /// Whether what a device has just read at `bus`, a TRB, was handed over before it
+    /// was all there: at another moment the device would have read something else.
+    pub fn was_torn(&mut self, stream: StreamId, bus: Bus) -> bool {
+        let phys = self.translate(stream, bus, 16, false);
+        phys.is_some_and(|phys| self.memory.is_torn(phys))
     }
 
     fn translate(&mut self, stream: StreamId, at: Bus, len: usize, write: bool) -> Option<Phys> {

@@ -18,7 +18,7 @@ use crate::interrupts::{CORES, Core};
 use crate::{StreamId, Time};
 use addr::{PAGE, Phys};
 use rng::Rng;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Stores that a core's buffer holds before the oldest has to go.
 const DEPTH: usize = 96;
@@ -27,6 +27,8 @@ const DEPTH: usize = 96;
 const LINE: usize = 64;
 /// Writes up to this length are cut into words.
 const WORDWISE: usize = 16;
+/// Bytes of a TRB; its last word hands it over.
+const TRB: usize = 16;
 /// A store leaves its buffer within this time as a rule.
 const USUAL_DELAY_NS: u32 = 3_000;
 /// One store in [`LATE_ONE_IN`] takes up to this time.
@@ -107,6 +109,9 @@ pub struct Memory {
     stale: Vec<u8>,
     /// The last page that a core wrote while one of those existed.
     reused: Option<Phys>,
+    /// Quarters of lines of which the last word was seen before the others that were
+    /// written with it: what hands a TRB over, before the TRB.
+    torn: BTreeSet<usize>,
     buffers: [StoreBuffer; CORES],
     rng: Rng,
     /// Descriptor words that changed in pages of [`Owner::Tables`], for the
@@ -136,6 +141,7 @@ impl Memory {
             scrubbed: vec![u64::MAX; pages as usize],
             stale: vec![0; pages as usize],
             reused: None,
+            torn: BTreeSet::new(),
             buffers: [buffer(), buffer()],
             rng,
             table_writes: VecDeque::with_capacity(DEPTH),
@@ -324,6 +330,13 @@ impl Memory {
         }
     }
 
+    /// Whether the last word of the TRB at `at` was visible before the others that
+    /// were written with it.
+    #[must_use]
+    pub fn is_torn(&self, at: Phys) -> bool {
+        self.place(at, TRB).is_ok_and(|start| self.torn.contains(&start))
+    }
+
     /// A page that a core wrote although the SMMU may still let a device reach it.
     pub(crate) fn take_reused(&mut self) -> Option<Phys> {
         self.reused.take()
@@ -365,6 +378,18 @@ impl Memory {
         let page = start / PAGE as usize;
         if self.stale[page] > 0 {
             self.reused = Some(self.base.plus(page as u64 * u64::from(PAGE)));
+        }
+        if len == 4 && start % TRB == TRB - len {
+            let body = start + len - TRB..start;
+            let earlier = self.buffers[core].stores[..index].iter();
+            let late = earlier.filter(|s| (s.at as usize) < body.end);
+            if late.into_iter().any(|s| s.at as usize + usize::from(s.len) > body.start) {
+                self.torn.insert(body.start);
+            } else {
+                self.torn.remove(&body.start);
+            }
+        } else if len >= TRB {
+            self.torn.retain(|slot| !(start..start + len).contains(slot));
         }
         if self.scrubbed[page] != u64::MAX && len == LINE && store.data == [0; LINE] {
             self.scrubbed[page] |= 1 << (start % PAGE as usize / LINE);

@@ -75,7 +75,8 @@ violations! {
         /// The page.
         page: Phys,
     }
-    /// A page was given back that the SMMU may still let a device reach.
+    /// A page that any controller can be given was given back while the SMMU may
+    /// still let one reach it.
     FreedWhileReachable {
         /// The page.
         page: Phys,
@@ -184,6 +185,13 @@ violations! {
 
     /// A TRB was changed after the controller fetched it.
     TrbChangedAfterFetch {
+        /// Which controller.
+        controller: u8,
+        /// The TRB.
+        at: Bus,
+    }
+    /// A TRB was handed over by its cycle bit before the rest of it was visible.
+    TrbHandedOverTorn {
         /// Which controller.
         controller: u8,
         /// The TRB.

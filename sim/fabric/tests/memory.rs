@@ -36,6 +36,32 @@ fn a_core_sees_its_own_writes_at_once_and_the_other_after_a_barrier() {
     assert_eq!(read(&mut fabric, Core::Dsp, RAM), 7);
 }
 
+/// The cycle bit may be seen before the rest of its TRB, unless a barrier is between.
+#[test]
+fn a_trb_is_torn_for_some_seed_without_a_barrier_and_for_none_with_one() {
+    let torn = |seed, barrier: bool| {
+        let mut fabric = fabric(seed);
+        fabric.core_write(Core::App, RAM, &[1; 12]).unwrap();
+        if barrier {
+            fabric.barrier(Core::App);
+        }
+        write(&mut fabric, Core::App, RAM.plus(12), 1);
+        fabric.barrier(Core::App);
+        fabric.memory.is_torn(RAM)
+    };
+    assert!((0..64).any(|seed| torn(seed, false)));
+    assert!(!(0..64).any(|seed| torn(seed, true)));
+    // Whoever writes it anew makes it whole.
+    let mut fabric = fabric((0..64).find(|&seed| torn(seed, false)).unwrap());
+    fabric.core_write(Core::App, RAM, &[1; 12]).unwrap();
+    write(&mut fabric, Core::App, RAM.plus(12), 1);
+    fabric.barrier(Core::App);
+    assert!(fabric.memory.is_torn(RAM));
+    fabric.core_write(Core::App, RAM, &[0; 64]).unwrap();
+    fabric.barrier(Core::App);
+    assert!(!fabric.memory.is_torn(RAM));
+}
+
 #[test]
 fn without_a_barrier_a_flag_overtakes_its_data_for_some_seed_and_with_one_for_none() {
     let overtaken = |barrier: bool| {

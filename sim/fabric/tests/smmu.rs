@@ -388,10 +388,12 @@ fn changing_a_live_context_descriptor_or_entry_is_a_violation() {
 #[test]
 fn giving_a_page_back_that_a_translation_reaches_is_a_violation() {
     let mut rig = Rig::new(12);
+    rig.fabric.memory.give(DATA, 1, Owner::AnyStream);
     assert!(rig.dma_ok());
     rig.fabric.take_back(Core::App, DATA, 1);
     rig.only("FreedWhileReachable");
     let mut rig = Rig::new(12);
+    rig.fabric.memory.give(DATA, 1, Owner::AnyStream);
     assert!(rig.dma_ok());
     rig.map(DATA, 0);
     rig.commands(&[TLBI_ALL, SYNC]);

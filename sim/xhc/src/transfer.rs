@@ -94,6 +94,10 @@ impl Xhc {
                 return;
             }
             let (controller, slot, dci) = (self.number, whose.slot.0, whose.dci.0);
+            // The first TRB of a descriptor hands over those behind it (4.9.2).
+            if !trb.follows() && fabric.was_torn(self.stream, self.reach(at)) {
+                self.violation(fabric, Violation::TrbHandedOverTorn { controller, at });
+            }
             fabric.record(Record::Trb { controller, slot, dci, at, words });
             if trb.has_reserved_bits() {
                 self.malformed_trb(fabric, trb);

@@ -82,6 +82,14 @@ impl Trb {
         (self.words[3] >> 10 & 0x3F) as u8
     }
 
+    /// Whether it can stand behind the first TRB of a descriptor, or is no part of one.
+    pub(crate) fn follows(&self) -> bool {
+        matches!(
+            self.kind(),
+            kind::NORMAL | kind::DATA | kind::STATUS | kind::LINK | kind::EVENT_DATA
+        )
+    }
+
     /// The parameter as one number: a pointer, mostly.
     pub(crate) fn parameter(&self) -> u64 {
         u64::from(self.words[0]) | u64::from(self.words[1]) << 32

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What the search may take beyond its time: the runs under way come to an end.
-const GRACE: Duration = Duration::from_secs(60);
+/// What the search may take beyond its time: the runs under way come to an end, and
+/// what was found is made simple.
+const GRACE: Duration = Duration::from_secs(120);
 /// How often the search is looked at, whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -37,6 +38,7 @@ pub(super) struct Hunt<'a> {
 }
 
 /// What a search came to.
+#[derive(Default)]
 struct Outcome {
     /// What was found in the first run that was not as it should be.
     found: Vec<String>,
@@ -77,6 +79,11 @@ impl Hunt<'_> {
             if let Some(scenario) = &outcome.scenario {
                 let path = place.join(format!("{}.toml", mutant.name));
                 super::write(&path, scenario)?;
+                if !self.names.is_empty() {
+                    let (variable, name, path) = (mutants::VARIABLE, &mutant.name, path.display());
+                    let program = program.display();
+                    println!("  {DIM}{variable}={name} {program} sim --scenario {path}{DIM:#}");
+                }
             }
             if !found {
                 println!("  {}: {}", mutant.breaks.join(", "), mutant.what);
@@ -123,6 +130,10 @@ impl Hunt<'_> {
         let (seed, seconds) = (self.seed.to_string(), self.seconds.to_string());
         let mut command = Command::new(program);
         command.args(["explore", "--hunt", "--json", "--seed", &seed, "--seconds", &seconds]);
+        // Who asks for one wants to know how it shows.
+        if !self.names.is_empty() {
+            command.arg("--shrunk");
+        }
         command.env_remove(mutants::VARIABLE);
         if let Some(mutant) = mutant {
             command.env(mutants::VARIABLE, &mutant.name);
@@ -140,7 +151,15 @@ impl Hunt<'_> {
         let mut said = String::new();
         let mut stdout = child.stdout.take().ok_or_else(|| failed(&"it says nothing"))?;
         stdout.read_to_string(&mut said).map_err(|error| failed(&error))?;
-        Outcome::read(said.lines().last().unwrap_or_default()).map_err(|why| failed(&why))
+        let outcome = Outcome::read(said.lines().last().unwrap_or_default());
+        match child.wait() {
+            // A defect that the simulator does not survive shows.
+            Ok(status) if outcome.is_err() && mutant.is_some() => Ok(Outcome {
+                found: vec![format!("the search ended: {status}")],
+                ..Outcome::default()
+            }),
+            _ => outcome.map_err(|why| failed(&why)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::rig::{DOORBELLS, Producer, RUNTIME, Rig, Slot, Stream, USBCMD, code, music};
 use addr::Bus;
-use fabric::{Time, UsbWait, Violation};
+use fabric::{Core, Time, UsbWait, Violation};
 use usb_model::headset::Model;
 use xhc::{Personality, StoppedEvent};
 
@@ -50,6 +50,25 @@ fn a_trb_edited_after_it_was_fetched() {
     // What goes out is what was fetched.
     assert_eq!(rig.xhc.wire().log().packets()[next].len, 192);
     assert_eq!(rig.xhc.wire().log().packets()[15].len, 188);
+}
+
+/// A descriptor that is handed over before it is all there: no barrier before its
+/// cycle bit (4.9.2).
+#[test]
+fn a_trb_whose_cycle_bit_is_seen_first() {
+    let caught = (0..32).any(|seed| {
+        let mut rig = Rig::running(Personality::seeded(seed));
+        let at = rig.commands.at();
+        let bytes = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+        let (body, control) = (bytes(&[0; 3]), bytes(&[23 << 10 | 1]));
+        rig.fabric.core_write(Core::App, Rig::phys(at), &body).unwrap();
+        rig.fabric.core_write(Core::App, Rig::phys(at.plus(12)), &control).unwrap();
+        rig.fabric.barrier(Core::App);
+        rig.write(0x2000, 0);
+        rig.run(Time::ms(1));
+        rig.fabric.violations.count("TrbHandedOverTorn") > 0
+    });
+    assert!(caught);
 }
 
 #[test]
