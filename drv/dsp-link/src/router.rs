@@ -14,6 +14,7 @@ use dsp_abi::mailbox::{APP_NODE, DATAGRAM, DSP_NODE};
 use dsp_link_api::{Address, DspLinkError, Event, MAX_PAYLOAD, Status};
 use fifo::Fifo;
 use qmi::qrtr::{self, BROADCAST, CONTROL_PORT, Control, Frame, FrameKind, Node, Port, Server};
+use scarce::{Scarce, spent};
 
 /// Tasks that can use the link: the broker, and whoever debugs it.
 const CLIENTS: usize = 4;
@@ -173,7 +174,8 @@ impl Router {
     ) -> Result<u32, DspLinkError> {
         // What an earlier life of the owner had is free from here on.
         self.client(owner).ok_or(DspLinkError::NoPorts)?;
-        let free = self.sockets.iter().position(Option::is_none).ok_or(DspLinkError::NoPorts)?;
+        let free = self.sockets.iter().position(Option::is_none).filter(|_| !spent(Scarce::Place));
+        let free = free.ok_or(DspLinkError::NoPorts)?;
         let client = self.client(owner).ok_or(DspLinkError::NoPorts)?;
         let number = client.next_port;
         client.next_port = if number == LAST_PORT { FIRST_PORT } else { number + 1 };

@@ -9,6 +9,7 @@
 use addr::{Bus, PAGE, Phys};
 use dma::{Offset, Pool};
 use iommu_api::{Access, IommuError};
+use scarce::{Scarce, spent};
 
 use crate::descriptors::{self, next_table};
 use crate::layout::{CONTEXTS, FIRST_TABLE, MAX_TABLES, STREAM_TABLE};
@@ -30,7 +31,8 @@ impl TablePages {
     /// A page of zeros for domain `number`.
     fn take(&mut self, pool: &Pool, number: u8) -> Result<Offset, IommuError> {
         let room = usize::from(pool.pages().saturating_sub(FIRST_TABLE)).min(self.0.len());
-        let free = self.0[..room].iter().position(Option::is_none).ok_or(IommuError::NoTables)?;
+        let free = self.0[..room].iter().position(Option::is_none);
+        let free = free.filter(|_| !spent(Scarce::Table)).ok_or(IommuError::NoTables)?;
         self.0[free] = Some(number);
         pool.hand_out(FIRST_TABLE + free as u16, 1);
         let at = page(FIRST_TABLE + free as u16);

@@ -72,6 +72,7 @@ impl Endpoints {
 
     fn insert(&mut self, endpoint: Endpoint) -> Result<(), XhciError> {
         let place = self.table.iter_mut().find(|place| place.is_none());
+        let place = place.filter(|_| !scarce::spent(scarce::Scarce::Place));
         *place.ok_or(XhciError::NoContextMemory)? = Some(endpoint);
         Ok(())
     }

@@ -27,6 +27,7 @@ impl Interrupters {
         let index = match usize::from(number) {
             0 => (1..limit)
                 .find(|&index| !self.taken[index])
+                .filter(|_| !scarce::spent(scarce::Scarce::Interrupter))
                 .ok_or(XhciError::InterruptersExhausted)?,
             index if index >= limit => return Err(XhciError::InterrupterRange),
             index if self.taken[index] => return Err(XhciError::InterrupterTaken),

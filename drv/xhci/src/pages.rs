@@ -5,6 +5,7 @@
 
 use addr::{Bus, PAGE};
 use dma::{Offset, Pool};
+use scarce::{Scarce, spent};
 use trb::{RingMemory, TRB_BYTES};
 
 /// A page of a pool, by its number.
@@ -41,7 +42,7 @@ impl<'p> Pages<'p> {
 
     /// `count` pages side by side.
     pub fn take(&mut self, count: u16) -> Option<Page> {
-        if count == 0 || count > self.count {
+        if count == 0 || count > self.count || spent(Scarce::Pages) {
             return None;
         }
         let run = u64::MAX >> (u64::BITS - u32::from(count));

@@ -67,7 +67,7 @@ impl Driver<'_> {
 
     pub(crate) fn begin_enable(&mut self, hw: &Hw<'_>, port: PortId) -> Begin {
         let room = self.contexts.iter().filter(|&&taken| !taken).count();
-        if room == 0 {
+        if room == 0 || scarce::spent(scarce::Scarce::Slot) {
             return Begin::Fail(XhciError::NoSlots);
         }
         Begin::Command(Command::EnableSlot { slot_type: hw.protocols.slot_type(port) })
@@ -112,7 +112,7 @@ impl Driver<'_> {
             asleep: false,
             down_at: 0,
         };
-        match self.slots.insert(owner, slot) {
+        match self.slots.put(owner, slot) {
             Ok(handle) => {
                 op.value = Completed::Slot { slot: handle, number };
                 After::Next
@@ -194,10 +194,10 @@ impl Driver<'_> {
         }
     }
 
-    /// The slot is given up; what else the controller may say but that it was
-    /// not enabled leaves it with our contexts.
+    /// The slot is given up; a controller that says anything else may still have
+    /// our contexts, whatever it says of the slot.
     pub(crate) fn disabled(&mut self, hw: &Hw<'_>, op: &Op, code: CompletionCode) -> After {
-        if !matches!(code, CompletionCode::Success | CompletionCode::SlotNotEnabled) {
+        if code != CompletionCode::Success {
             return After::Die(crate::death::Cause::Clings);
         }
         let Some(handle) = op.slot() else { return After::Next };

@@ -7,6 +7,7 @@
 use crate::{Epoch, Handle, HandleError, Raw};
 use abi::TaskId;
 use core::marker::PhantomData;
+use scarce::{Scarce, spent};
 
 /// Every place of the table is taken; the server's capacity, not the client's
 /// fault.
@@ -56,6 +57,14 @@ impl<T, H: Handle, const N: usize> Table<T, H, N> {
     /// # Errors
     /// [`Full`] when all `N` places are taken.
     pub fn insert(&mut self, owner: TaskId, value: T) -> Result<H, Full> {
+        if spent(Scarce::Place) { Err(Full) } else { self.put(owner, value) }
+    }
+
+    /// As [`Table::insert`], for whoever made sure that there is a place.
+    ///
+    /// # Errors
+    /// [`Full`] all the same.
+    pub fn put(&mut self, owner: TaskId, value: T) -> Result<H, Full> {
         let index = free(&self.places, self.next).ok_or(Full)?;
         self.next = (index + 1) % N;
         self.places[index].owner = Some(owner);

@@ -8,6 +8,7 @@
 
 use crate::{Epoch, Handle, HandleError, Table};
 use abi::TaskId;
+use scarce::{Scarce, spent};
 
 #[derive(Clone, Debug, Hash)]
 enum State<W, R> {
@@ -74,7 +75,7 @@ impl<W, R, H: Handle, const N: usize, const EACH: usize> Tickets<W, R, H, N, EAC
         if self.table.iter().filter(|&(_, who, _)| who == owner).count() >= EACH {
             return Err(TicketRefused::TooManyOfClient);
         }
-        self.table.insert(owner, State::Pending(work)).map_err(|_| TicketRefused::TooMany)
+        self.table.put(owner, State::Pending(work)).map_err(|_| TicketRefused::TooMany)
     }
 
     /// Whether `owner` could start one more: for a server that must know
@@ -85,7 +86,7 @@ impl<W, R, H: Handle, const N: usize, const EACH: usize> Tickets<W, R, H, N, EAC
     pub fn room_for(&self, owner: TaskId) -> Result<(), TicketRefused> {
         if self.table.iter().filter(|&(_, who, _)| who == owner).count() >= EACH {
             Err(TicketRefused::TooManyOfClient)
-        } else if self.table.len() >= N {
+        } else if self.table.len() >= N || spent(Scarce::Ticket) {
             Err(TicketRefused::TooMany)
         } else {
             Ok(())

@@ -13,6 +13,7 @@
 //! given out, so that whoever runs over its end hits nothing.
 
 use addr::{Bus, PAGE, Peer};
+use scarce::{Scarce, spent};
 
 /// Device addresses that can be given out.
 pub trait Address: Copy + Eq + Ord {
@@ -117,7 +118,7 @@ impl<A: Address, const N: usize> Allocator<A, N> {
     /// See [`Refused`].
     pub fn allocate(&mut self, bytes: u64) -> Result<A, Refused> {
         let span = self.span(bytes)?;
-        if span > self.left {
+        if span > self.left || spent(Scarce::Addresses) {
             return Err(Refused::Exhausted);
         }
         let found = self.exact(span).or_else(|| self.append(span));

@@ -2,8 +2,8 @@
 //!
 //! On a board a task reaches its machine with an SVC instruction, a volatile
 //! access or a barrier. On a host it does so through the [`Machine`] that the
-//! simulator installed on this thread. `userlib`, `mmio`, `dma`, `ringbuf` and
-//! `counters` are the only users; task code never names this crate.
+//! simulator installed on this thread. `userlib`, `mmio`, `dma`, `ringbuf`,
+//! `counters` and `scarce` are the only users; task code never names this crate.
 //!
 //! A call may not return: the simulator can preempt the calling task inside it
 //! and later kill that task, which resets its coroutine without unwinding.

@@ -41,7 +41,7 @@ pub enum Site {
     /// A task has a barrier.
     Barrier(u8),
     /// A task is about to take something of which there is only so much. The
-    /// detail is its kind ([`seam::Scarce`]).
+    /// detail is its kind (`scarce::Scarce`).
     Allocation(u8),
     /// The DSP's program calls its monitor. The detail is the call's number.
     Monitor,

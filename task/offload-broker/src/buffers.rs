@@ -35,6 +35,9 @@ impl Buffers {
 
     /// The lowest free run of `count` pages, now taken.
     pub fn take(&mut self, count: u16) -> Option<Pages> {
+        if scarce::spent(scarce::Scarce::Pages) {
+            return None;
+        }
         let mut first = 0;
         while first + count <= self.pages {
             match (first..first + count).rev().find(|&page| self.is_used(page)) {

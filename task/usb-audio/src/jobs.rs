@@ -153,9 +153,11 @@ impl Engine {
                     job.waiting = Some((ticket, matches!(request, Request::Read { .. })));
                     return;
                 }
-                // One of ours ends first; then there is a ticket again.
+                // When one of ours ends there is a ticket again; those of others
+                // end unseen.
                 Err(UsbCoreError::NoTickets) => {
                     job.starved = true;
+                    job.retry_at = Some(world.now() + RETRY_MS);
                     return;
                 }
                 Err(error) => {
@@ -207,10 +209,8 @@ impl Engine {
                 continue;
             };
             let due = job.retry_at.is_some_and(|at| at <= now);
-            if due {
-                job.retry_at = None;
-            }
             if core::mem::take(&mut job.starved) || due {
+                job.retry_at = None;
                 self.advance(world, place);
             }
         }

@@ -7,6 +7,7 @@
 use abi::TaskId;
 use handles::{HandleError, TicketRefused};
 use idol_runtime::ClientError;
+use scarce::{Scarce, spent};
 use usb_audio_api::{
     CardInfo, Completed, Drive, Event, SampleFormat, Status, StreamDescription, StreamFormat,
     StreamHandle, StreamId, TicketHandle, UsbAudioError,
@@ -80,15 +81,15 @@ impl Engine {
         }
         let (card, alternate, units) = self.choose(world, id, format)?;
         self.tickets.room_for(caller).map_err(no_tickets)?;
-        let place = self.lanes.iter().position(Option::is_none).ok_or(UsbAudioError::NoStreams)?;
+        let place = self.lanes.iter().position(Option::is_none).filter(|_| !spent(Scarce::Place));
+        let place = place.ok_or(UsbAudioError::NoStreams)?;
         let host = match drive {
             Drive::Peer => None,
             Drive::Host => Some(self.reserve_host(&card, &alternate, format.rate)?),
         };
         let job = self.job_place().ok_or(UsbAudioError::NoStreams)?;
         // As many handles as lanes, and as many tickets as were just asked for.
-        let handle =
-            self.handles.insert(caller, place as u8).map_err(|_| UsbAudioError::NoStreams)?;
+        let handle = self.handles.put(caller, place as u8).map_err(|_| UsbAudioError::NoStreams)?;
         let ticket = self.tickets.start(caller, Work::Job(job as u8)).map_err(no_tickets)?;
         let device = card.info.device;
         self.lanes[place] = Some(Lane {
@@ -248,7 +249,8 @@ impl Engine {
         if self.lane_mut(place.into()).is_none_or(|lane| lane.phase != Phase::Open) {
             return Err(UsbAudioError::NotYet);
         }
-        let job = self.job_place().ok_or(UsbAudioError::NoStreams)?;
+        let job = self.job_place().filter(|_| !spent(Scarce::Ticket));
+        let job = job.ok_or(UsbAudioError::NoTickets)?;
         let ticket = self.tickets.start(caller, Work::Job(job as u8)).map_err(no_tickets)?;
         self.handles.remove(stream, caller).map_err(handle_error)?;
         self.clients.stream_closed(stream);
@@ -296,7 +298,8 @@ impl Engine {
         if self.controls() >= MAX_CONTROLS {
             return Err(UsbAudioError::NoResources);
         }
-        let place = self.job_place().ok_or(UsbAudioError::NoResources)?;
+        let place = self.job_place().filter(|_| !spent(Scarce::Ticket));
+        let place = place.ok_or(UsbAudioError::NoResources)?;
         let ticket = self.tickets.start(caller, Work::Job(place as u8)).map_err(no_tickets)?;
         if let Some(card) = self.cards.get_mut(number) {
             set(card);

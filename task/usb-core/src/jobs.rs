@@ -7,6 +7,7 @@
 
 use abi::TaskId;
 use handles::{Cancelled, Epoch, HandleError, Outcome, Tickets};
+use scarce::{Scarce, spent};
 use usb_core_api::{DeviceHandle, TicketHandle, UsbCoreError};
 use usb_types::{Direction, Setup};
 use xhci_api::{SlotHandle, TicketHandle as Below, XhciError};
@@ -101,7 +102,8 @@ impl Jobs {
         device: DeviceHandle,
         work: Work,
     ) -> Result<TicketHandle, UsbCoreError> {
-        let place = self.list.iter().position(Option::is_none).ok_or(UsbCoreError::NoTickets)?;
+        let place = self.list.iter().position(Option::is_none).filter(|_| !spent(Scarce::Ticket));
+        let place = place.ok_or(UsbCoreError::NoTickets)?;
         let ticket = self.tickets.start(owner, ()).map_err(|_| UsbCoreError::NoTickets)?;
         let order = self.next_order;
         self.next_order = order.wrapping_add(1);

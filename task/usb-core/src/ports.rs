@@ -300,7 +300,7 @@ impl<C: Controller> Core<C> {
             trace(Trace::DescriptorIssues(port, issues));
         }
         // There are as many places as stores, and this device has a store.
-        if let Ok(handle) = self.devices.insert(SELF, device) {
+        if let Ok(handle) = self.devices.put(SELF, device) {
             self.ports[index] = Port::Attached(handle);
             trace(Trace::Attached(port));
             self.clients.devices_changed();

@@ -128,6 +128,7 @@ impl Power {
             return Err(HoldError::AlreadyHeld);
         }
         let place = self.holders.iter_mut().find(|place| place.is_none());
+        let place = place.filter(|_| !scarce::spent(scarce::Scarce::Place));
         *place.ok_or(HoldError::TooMany)? = Some(task);
         count!(HOLDS, Hold::Taken);
         Ok(())

@@ -171,8 +171,9 @@ fn a_device_pulled_in_mid_stream_is_let_go_in_order_and_may_come_back() {
 /// away is carried out, or the controller is reset.
 #[test]
 fn a_controller_that_refuses_to_let_go_is_started_over() {
-    /// Event Lost Error, and Context State Error.
-    const CODES: [u8; 2] = [32, 19];
+    /// Event Lost Error, Context State Error, and Slot Not Enabled Error of a slot
+    /// that is.
+    const CODES: [u8; 3] = [32, 19, 11];
     let unplugged = Time::ms(PLAYING);
     let scene = |seed: u64, personality: Personality| {
         let again = plug(&personality, Model::Sync, seed);

@@ -77,6 +77,7 @@ impl Broker {
             return Err(Refusal::BusyStream);
         }
         let free = self.places.iter().position(|place| place.live.is_none());
+        let free = free.filter(|_| !scarce::spent(scarce::Scarce::Place));
         Ok((free.ok_or(Refusal::NoSessions)?, wanted))
     }
 

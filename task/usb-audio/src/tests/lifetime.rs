@@ -235,3 +235,20 @@ fn a_job_without_a_ticket_below_goes_on_when_there_is_one() {
     assert!(bench.result(BROKER, first).is_ok());
     assert!(bench.result(BROKER, second).is_ok());
 }
+
+/// The same while others have them all: whoever of them ends is not told here.
+#[test]
+fn a_job_without_a_ticket_below_asks_again_when_others_have_them() {
+    let mut bench = Bench::new();
+    bench.world.tickets = 0;
+    let ticket = bench.start(BROKER, Drive::Peer).unwrap();
+    bench.settle();
+    assert_eq!(bench.result(BROKER, ticket), Err(UsbAudioError::NotYet));
+    bench.world.tickets = 1;
+    while let Some(deadline) = bench.engine.deadline(bench.world.now) {
+        bench.world.now = deadline;
+        bench.engine.tick(&mut bench.world);
+        bench.settle();
+    }
+    assert!(bench.result(BROKER, ticket).is_ok());
+}
