@@ -26,6 +26,10 @@ fn codes() -> impl Iterator<Item = u8> {
 /// Ring Underrun and Ring Overrun speak of no TRB (4.10.3.1): with a packet's
 /// pointer an event of theirs still says nothing of that packet.
 const OF_NO_TRB: [u8; 2] = [14, 15];
+/// Stopped, in its three ways, is the answer to a command (4.6.9): the packet is
+/// still to come, and a controller that goes on behind it lies as one does that
+/// says Success.
+const STILL_TO_COME: [u8; 3] = [26, 27, 28];
 
 /// What can go wrong at a point of a scenario.
 #[must_use]
@@ -36,7 +40,8 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
         Site::Allocation(n) if mortal(n, tasks) => all.push(What::Refuse),
         Site::Command(_) | Site::Control(_) => all.extend(codes().map(What::Code)),
         Site::Packet(_) => {
-            all.extend(codes().filter(|code| !OF_NO_TRB.contains(code)).map(What::Code));
+            let over = |code: &u8| !OF_NO_TRB.contains(code) && !STILL_TO_COME.contains(code);
+            all.extend(codes().filter(over).map(What::Code));
         }
         Site::Edge(line) if is_own(line) => return all,
         Site::Edge(_) => {

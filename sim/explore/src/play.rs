@@ -25,9 +25,9 @@ use xhc::Personality;
 const LIMIT: Time = Time::ms(9_000);
 /// Time to come back in: tasks are started anew, controllers reset.
 const RECOVERY: Time = Time::ms(2_000);
-/// The longest that anything is waited for: a control transfer (USB 2.0
-/// 9.2.6.1), and what follows from its end.
-const LONGEST: Time = Time::ms(5_500);
+/// The longest that anything is waited for: a peer that may have let go of its
+/// stream unheard, and what follows from the end of that.
+const LONGEST: Time = Time::ms(offload_broker::broker::PEER_DEADLINE_MS + 500);
 /// Time in which everything that is owed must be given back.
 const REST: Time = Time::ms(600);
 /// How long the next stream may take to begin, and to end.
