@@ -10,7 +10,7 @@ use qemu::Qmp;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use system::errand::{Message, Unsendable, send};
+use system::errand::{Errands, Message, Unsendable};
 use system::image::Description;
 use view::{Programs, wrapped};
 
@@ -113,7 +113,7 @@ impl Call {
         let (server, op) = found.map_err(|error| failed(&error))?;
         let call = Calling::new(server, op, &self.arguments).map_err(|error| failed(&error))?;
         let outcome = if self.sim {
-            simulated(&call, self.seed)?
+            called(&call, self.seed)?
         } else {
             let mut qmp = self.place.monitor()?;
             let board = Board::new(&mut qmp, &archive, &programs);
@@ -182,11 +182,24 @@ impl Call {
     }
 }
 
-/// Makes a call on a simulated board.
-fn simulated(call: &Calling<'_>, seed: u64) -> Result<Outcome, Failure> {
+/// A simulated board one second into a piece that plays.
+pub(crate) fn simulated(seed: u64) -> Result<Errands, Failure> {
     let bad = |Bad(why): Bad| (BAD_INPUT, why);
     let description = Description::load(&root().join("app.toml")).map_err(Bad).map_err(bad)?;
     let plan = Plan::new(description, None, DeviceName::Sync).map_err(bad)?;
+    Errands::new(description, seed, &plan.sound).map_err(|error| (WRONG, error.to_string()))
+}
+
+/// What a simulated board answered.
+pub(crate) fn outcome(answer: Result<(u32, Vec<u8>), Unsendable>) -> Result<Outcome, Unsendable> {
+    answer.map(|(code, reply)| match code {
+        0 => Outcome::Replied(reply),
+        code => Outcome::Code(code),
+    })
+}
+
+/// Makes a call on a simulated board.
+fn called(call: &Calling<'_>, seed: u64) -> Result<Outcome, Failure> {
     let (reads, _) = call.function.leases();
     let mut rest = call.data.as_slice();
     let mut read = Vec::new();
@@ -203,13 +216,8 @@ fn simulated(call: &Calling<'_>, seed: u64) -> Result<Outcome, Failure> {
         read,
         write: call.leases.get(reads).map(|&size| size as usize),
     };
-    match send(description, seed, &plan.sound, message) {
-        Ok((0, reply)) => Ok(Outcome::Replied(reply)),
-        Ok((code, _)) => Ok(Outcome::Code(code)),
-        Err(Unsendable::NoSlot) => {
-            Err((BAD_INPUT, "the simulator's own task has no slot for that server".to_owned()))
-        }
-        Err(Unsendable::TooLong) => Err((BAD_INPUT, "the message is longer than any".to_owned())),
-        Err(Unsendable::NoAnswer) => Err(failed(&Error::NoAnswer)),
-    }
+    outcome(simulated(seed)?.send(message)).map_err(|error| match error {
+        Unsendable::NoSlot | Unsendable::TooLong => (BAD_INPUT, error.to_string()),
+        Unsendable::NoAnswer => (WRONG, error.to_string()),
+    })
 }

@@ -5,7 +5,6 @@
 //! message, all little-endian, and the message. An answer is a status; with `Ok`
 //! the response code, big-endian, and the reply.
 
-use crate::Error;
 use crate::call::Outcome;
 use hif::RpcReply;
 
@@ -38,11 +37,11 @@ const INDEX: u16 = 0x3FF;
 ///
 /// # Errors
 /// Why the call was not made.
-pub fn answer(
+pub fn answer<E>(
     datagram: &[u8],
     image_id: u64,
-    make: impl FnOnce(&Asked) -> Result<Outcome, Error>,
-) -> Result<Vec<u8>, Error> {
+    make: impl FnOnce(&Asked) -> Result<Outcome, E>,
+) -> Result<Vec<u8>, E> {
     let asked = match parse(datagram, image_id) {
         Ok(asked) => asked,
         Err(RpcReply::BadImageId) => {
@@ -105,12 +104,12 @@ mod tests {
         let make = |asked: &Asked| {
             let message = vec![9, 8];
             assert_eq!(*asked, Asked { task: 3, operation: 7, reply: 2, message });
-            Ok(Outcome::Replied(vec![1, 2, 3]))
+            Ok::<_, Error>(Outcome::Replied(vec![1, 2, 3]))
         };
         // An id with a generation names the same task.
         let bytes = answer(&request(3 | 5 << 10, 7, 2, &[9, 8]), ID, make).expect("it is made");
         assert_eq!(bytes, [0, 0, 0, 0, 0, 1, 2]);
-        let refused = |_: &Asked| Ok(Outcome::Code(0x0102));
+        let refused = |_: &Asked| Ok::<_, Error>(Outcome::Code(0x0102));
         let bytes = answer(&request(3, 7, 2, &[]), ID, refused).expect("it is made");
         assert_eq!(bytes, [0, 0, 0, 1, 2]);
     }
@@ -130,7 +129,7 @@ mod tests {
         #[test]
         fn any_datagram_is_answered(bytes: Vec<u8>, reply: Vec<u8>) {
             let bytes = [&ID.to_le_bytes()[..], &bytes].concat();
-            let answered = answer(&bytes, ID, |_| Ok(Outcome::Replied(reply.clone())));
+            let answered = answer(&bytes, ID, |_| Ok::<_, Error>(Outcome::Replied(reply.clone())));
             prop_assert!(answered.is_ok_and(|answer| answer.len() <= super::LARGEST));
         }
     }

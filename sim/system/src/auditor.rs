@@ -42,8 +42,10 @@ task_slot!(
 
 /// Name of the auditor's task.
 pub const NAME: &str = "auditor";
-/// The servers that it asks, by slot and task name.
-pub const SLOTS: [&str; 5] = ["iommu", "xhci", "usb_core", "usb_audio", "offload_broker"];
+/// The servers that it may send to, by slot and task name: those that it asks, and
+/// the others for errands.
+pub const SLOTS: [&str; 7] =
+    ["jefe", "iommu", "dsp_link", "xhci", "usb_core", "usb_audio", "offload_broker"];
 /// INTID of its bell: one of the frame's that no board uses.
 pub const BELL: u16 = 142;
 /// Its notification bit for it.

@@ -1,4 +1,4 @@
-//! A message to a server of a simulated board, from outside.
+//! Messages to servers of a simulated board, from outside.
 
 use crate::auditor::SLOTS;
 use crate::image::Description;
@@ -6,6 +6,8 @@ use crate::run::{Path, model};
 use crate::scene::{Beginning, Port, Scene};
 use fabric::Time;
 use judge::sound::Sound;
+use std::fmt;
+use std::time::Duration;
 use userlib::{Generation, Lease, TaskId, sys_refresh_task_id, sys_send};
 use xhc::Personality;
 
@@ -41,44 +43,76 @@ pub enum Unsendable {
     NoAnswer,
 }
 
-/// Time into the sound at which the message is sent.
+impl fmt::Display for Unsendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSlot => "the simulator's own task has no slot for that server",
+            Self::TooLong => "the message is longer than any",
+            Self::NoAnswer => "the server did not answer",
+        })
+    }
+}
+
+/// Time into the sound at which the first message can be sent.
 const MOMENT: Time = Time::ms(1_000);
 const LIMIT: Time = Time::ms(5_000);
 
-/// Sends `message` on a board that a second ago began to play `sound` to its
-/// headset; the response code, and the reply with what the server wrote behind it.
-///
-/// # Errors
-/// When it was not sent, or not answered.
-///
-/// # Panics
-/// When the simulator itself is at fault.
-pub fn send(
-    description: &'static Description,
-    seed: u64,
-    sound: &Sound,
-    message: Message,
-) -> Result<(u32, Vec<u8>), Unsendable> {
-    let app = description.app();
-    let slots = SLOTS.iter().filter_map(|name| app.index(name));
-    if !slots.map(|index| index.0).any(|index| index == message.server) {
-        return Err(Unsendable::NoSlot);
+/// A board that a second ago began to play a sound to its headset, and who sends.
+pub struct Errands {
+    scene: Scene,
+    /// The servers that can be reached.
+    servers: Vec<u16>,
+}
+
+impl Errands {
+    /// The board of `description` on which `sound` plays; `seed` decides the rest.
+    ///
+    /// # Errors
+    /// When the board has no place for a headset.
+    ///
+    /// # Panics
+    /// When the simulator itself is at fault, here and later.
+    pub fn new(
+        description: &'static Description,
+        seed: u64,
+        sound: &Sound,
+    ) -> Result<Self, Unsendable> {
+        let app = description.app();
+        let servers = SLOTS.iter().filter_map(|name| app.index(name));
+        let servers = servers.map(|index| index.0).collect();
+        let personality = Personality::seeded(seed);
+        let port = personality.usb2_port(0).ok_or(Unsendable::NoAnswer)?;
+        let beginning =
+            Beginning { description, personality, room: sound.pcm.len(), deeds: Vec::new(), seed };
+        let mut scene = Scene::power_on(beginning, |_| {});
+        if let Some((_, model)) = model("sync") {
+            scene.plug(Port { controller: 0, port }, model, seed);
+        }
+        scene.order(sound, Path::Offload.into());
+        scene.run_for(MOMENT);
+        Ok(Self { scene, servers })
     }
-    let long = message.read.iter().map(Vec::len).sum::<usize>() + message.write.unwrap_or(0);
-    if message.bytes.len().max(message.reply) > SHORT || long > LONG || message.read.len() > 2 {
-        return Err(Unsendable::TooLong);
+
+    /// Sends `message`; the response code, and the reply with what the server wrote
+    /// behind it.
+    ///
+    /// # Errors
+    /// When it was not sent, or not answered.
+    pub fn send(&mut self, message: Message) -> Result<(u32, Vec<u8>), Unsendable> {
+        if !self.servers.contains(&message.server) {
+            return Err(Unsendable::NoSlot);
+        }
+        let long = message.read.iter().map(Vec::len).sum::<usize>() + message.write.unwrap_or(0);
+        if message.bytes.len().max(message.reply) > SHORT || long > LONG || message.read.len() > 2 {
+            return Err(Unsendable::TooLong);
+        }
+        self.scene.visit(LIMIT, move || deliver(&message)).ok_or(Unsendable::NoAnswer)
     }
-    let personality = Personality::seeded(seed);
-    let port = personality.usb2_port(0).ok_or(Unsendable::NoAnswer)?;
-    let beginning =
-        Beginning { description, personality, room: sound.pcm.len(), deeds: Vec::new(), seed };
-    let mut scene = Scene::power_on(beginning, |_| {});
-    if let Some((_, model)) = model("sync") {
-        scene.plug(Port { controller: 0, port }, model, seed);
+
+    /// Lets the board run on for so long.
+    pub fn run_for(&mut self, span: Duration) {
+        self.scene.run_for(Time(span.as_nanos() as u64));
     }
-    scene.order(sound, Path::Offload.into());
-    scene.run_for(MOMENT);
-    scene.visit(LIMIT, move || deliver(&message)).ok_or(Unsendable::NoAnswer)
 }
 
 /// Sends from the simulator's own task.

@@ -148,7 +148,8 @@ fn bridged(board: &mut Board<'_>, servers: &Servers<'_>, image_id: u64) -> Resul
             datagram.extend(half.to_le_bytes());
         }
         client.send(&datagram).map_err(io)?;
-        bridge::one(&bridge, image_id, board).map_err(|error| format!("the bridge: {error}"))?;
+        bridge::one(&bridge, image_id, |asked| bridge::on_board(board, asked))
+            .map_err(|error| format!("the bridge: {error}"))?;
         let mut answer = [0; 64];
         let len = client.recv(&mut answer).map_err(io)?;
         Ok::<_, String>(answer[..len].to_vec())
