@@ -40,6 +40,8 @@ pub enum Finding {
     Order(String),
     /// The DSP was told that a device goes, and none did.
     Disconnected(u32),
+    /// A handle of what is over reached what took its place (DESIGN rule 5).
+    StaleHandle(u32),
     /// Somebody was granted what nobody may have.
     Granted(String),
     /// A message was answered so many milliseconds later.
@@ -66,6 +68,7 @@ impl Finding {
             Self::Undone(why) => format!("undone: {why}"),
             Self::Order(what) => format!("order: {what}"),
             Self::Disconnected(_) => "disconnected".to_owned(),
+            Self::StaleHandle(_) => "stale handle".to_owned(),
             Self::Granted(what) => format!("granted: {what}"),
             Self::Unresponsive(_) => "unresponsive".to_owned(),
         }
@@ -102,6 +105,9 @@ impl fmt::Display for Finding {
             Self::Order(what) => write!(f, "a session was taken down in another order: {what}"),
             Self::Disconnected(count) => {
                 write!(f, "the DSP was told that a device goes, {count} times, and none did")
+            }
+            Self::StaleHandle(count) => {
+                write!(f, "handles of what is over reached something else, {count} times")
             }
             Self::Granted(what) => write!(f, "a stranger was granted what it asked for: {what}"),
             Self::Unresponsive(ms) => write!(f, "a server let a message wait for {ms} ms"),

@@ -184,6 +184,13 @@ impl Play<'_> {
         }
     }
 
+    /// So many handles of what is over reached something all the same.
+    pub(crate) fn reached_what_is_over(&mut self, count: u32) {
+        if count > 0 {
+            self.findings.push(Finding::StaleHandle(count));
+        }
+    }
+
     /// Waits for the first packet.
     pub(crate) fn until_packets(&mut self, limit: Time) {
         self.scene.run_while(limit, |parts| {

@@ -4,7 +4,7 @@ use crate::play::Play;
 use dsp_abi::bell;
 use dsp_abi::media::Path;
 use fabric::Time;
-use offload_broker_api::{BrokerError, OffloadBroker, RouteRequest, RouteState};
+use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
 use rng::Rng;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -143,7 +143,7 @@ impl Scenario {
                 for _ in 0..2 {
                     let played = Rc::new(Cell::new(false));
                     let told = Rc::clone(&played);
-                    play.errand("a second stream", move || told.set(route(ROUTE, None)));
+                    play.errand("a second stream", move || told.set(route(ROUTE)));
                     play.must(if played.get() { Ok(()) } else { Err("no second stream".into()) });
                 }
                 play.wait();
@@ -173,20 +173,42 @@ impl Scenario {
                 // What the errand's routes play.
                 play.lay_down(self.longest());
                 play.scene.run_for(Time::ms(200 + u64::from(rng.below(150))));
-                let pauses: [u64; 4] = std::array::from_fn(|_| u64::from(rng.below(25)));
+                // One more than there are places for routes.
+                let pauses: [u64; 5] = std::array::from_fn(|_| u64::from(rng.below(25)));
+                let reached = Rc::new(Cell::new(0));
+                let told = Rc::clone(&reached);
                 play.errand("a client that starts and stops", move || {
-                    for pause in pauses {
-                        route(ROUTE, Some(pause));
-                    }
+                    told.set(start_and_stop(ROUTE, &pauses));
                 });
+                play.reached_what_is_over(reached.get());
             }
         }
     }
 }
 
-/// Has the broker play, as another client, and waits for the end; stops it
-/// after `stop` milliseconds. Whether it was played.
-fn route(frames: u32, stop: Option<u64>) -> bool {
+/// Has the broker play, as another client, and waits for the end. Whether it was
+/// played.
+fn route(frames: u32) -> bool {
+    start(frames).is_some_and(|route| follow(route, None))
+}
+
+/// Starts routes, each when the one before is over, and stops each after so many
+/// milliseconds. How often a route that was over could still be asked for.
+fn start_and_stop(frames: u32, pauses: &[u64]) -> u32 {
+    let (mut over, mut reached) = (Vec::new(), 0);
+    for &pause in pauses {
+        let Some(route) = start(frames) else { continue };
+        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
+        // Its place may be another's by now (DESIGN rule 5).
+        reached += over.iter().filter(|&&old| broker.route(old).is_ok()).count() as u32;
+        follow(route, Some(pause));
+        over.push(route);
+    }
+    reached
+}
+
+/// Has the broker play, as soon as it can.
+fn start(frames: u32) -> Option<RouteHandle> {
     let request = RouteRequest {
         direction: Direction::Out,
         rate: 48_000,
@@ -196,10 +218,10 @@ fn route(frames: u32, stop: Option<u64>) -> bool {
         buffer_us: 96_000,
     };
     let mut waited = 0;
-    let route = loop {
+    loop {
         let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
         match broker.start_route(request) {
-            Ok(route) => break route,
+            Ok(route) => return Some(route),
             // Not for long, as a rule.
             Err(BrokerError::NoDevice | BrokerError::NoDsp | BrokerError::LinkFull)
                 if waited < 400 =>
@@ -207,15 +229,21 @@ fn route(frames: u32, stop: Option<u64>) -> bool {
                 sleep_for(5);
                 waited += 5;
             }
-            Err(_) => return false,
+            Err(_) => return None,
         }
-    };
+    }
+}
+
+/// Waits for a route's end; stops it after `stop` milliseconds. Whether it was
+/// played.
+fn follow(route: RouteHandle, stop: Option<u64>) -> bool {
     if let Some(pause) = stop {
         sleep_for(pause);
         let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
         // It may be over already.
         let _ = broker.stop_route(route);
     }
+    let mut waited = 0;
     loop {
         let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
         match broker.route(route) {
