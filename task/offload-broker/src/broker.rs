@@ -63,6 +63,10 @@ struct Place {
     deadline: Option<u64>,
 }
 
+/// A request that was answered: whose, in which exchange, for which stream, and
+/// why it was refused, if it was.
+type Answered = (Address, Txn, Token, Option<Refusal>);
+
 /// The core.
 #[derive(Debug)]
 pub struct Broker {
@@ -79,7 +83,7 @@ pub struct Broker {
     client: Option<Address>,
     /// Disables confirmed and enables refused lately, for peers that did not hear
     /// it.
-    answered: [Option<(Address, Txn, Token, Option<Refusal>)>; SESSIONS],
+    answered: [Option<Answered>; SESSIONS],
     next_answered: usize,
     effects: Fifo<Effect, EFFECTS>,
     begun: u32,
