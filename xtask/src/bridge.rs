@@ -60,9 +60,9 @@ impl Bridge {
             return serve_simulated(&socket, image_id.0, self.seed, ready);
         }
         let programs = Programs::of(&archive);
-        let mut qmp = self.place.monitor()?;
+        let (mut qmp, debugger) = self.place.monitor()?;
         let mut board =
-            Board::new(&mut qmp, &archive, &programs).map_err(|error| failed(&error))?;
+            Board::new(&mut qmp, &debugger, &archive, &programs).map_err(|error| failed(&error))?;
         ready();
         loop {
             match one(&socket, image_id.0, |asked| on_board(&mut board, asked)) {

@@ -81,10 +81,14 @@ impl Place {
         taking::open_archive(&self.archive.clone().unwrap_or_else(made))
     }
 
-    pub(crate) fn monitor(&self) -> Result<Qmp, Failure> {
+    /// The board's monitor, and where its debugger is to listen.
+    pub(crate) fn monitor(&self) -> Result<(Qmp, PathBuf), Failure> {
         let socket = self.qmp.clone().unwrap_or_else(|| board::output().join("monitor"));
-        Qmp::connect(&socket)
-            .map_err(|error| (MISSING, format!("no board at {}: {error}", socket.display())))
+        let none = |error| (MISSING, format!("no board at {}: {error}", socket.display()));
+        let qmp = Qmp::connect(&socket).map_err(|error| none(error.to_string()))?;
+        // QEMU may run in another folder.
+        let socket = std::path::absolute(&socket).map_err(|error| none(error.to_string()))?;
+        Ok((qmp, socket.with_added_extension("gdb")))
     }
 }
 
@@ -115,8 +119,8 @@ impl Call {
         let outcome = if self.sim {
             called(&call, self.seed)?
         } else {
-            let mut qmp = self.place.monitor()?;
-            let board = Board::new(&mut qmp, &archive, &programs);
+            let (mut qmp, debugger) = self.place.monitor()?;
+            let board = Board::new(&mut qmp, &debugger, &archive, &programs);
             board.and_then(|mut board| board.call(&call)).map_err(|error| failed(&error))?
         };
         let answer = call.answer(&outcome).map_err(|error| failed(&error))?;

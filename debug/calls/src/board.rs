@@ -12,8 +12,8 @@ use dsp_abi::bell;
 use dump::{Board as _, Monitor};
 use hif::{Function, Program, Request, results};
 use qemu::{Gdb, Qmp};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use toml::Table;
 use view::{Object, Programs, Which};
 
@@ -36,7 +36,7 @@ struct Static {
 pub struct Board<'q> {
     qmp: &'q mut Qmp,
     /// Where the debugger listens.
-    folder: TempDir,
+    debugger: PathBuf,
     text: Static,
     data: Static,
     results: Static,
@@ -48,16 +48,17 @@ pub struct Board<'q> {
 }
 
 impl<'q> Board<'q> {
-    /// The board whose monitor is `qmp`, which runs the image of `archive`.
+    /// The board whose monitor is `qmp`, which runs the image of `archive`; its
+    /// debugger listens at `debugger`, or will. A board needs the same place always.
     ///
     /// # Errors
     /// When it runs another one, or one without `hiffy`.
     pub fn new(
         qmp: &'q mut Qmp,
+        debugger: &Path,
         archive: &Archive,
         programs: &Programs<'_>,
     ) -> Result<Self, Error> {
-        let folder = TempDir::new().map_err(|e| qemu::Error::Io("a folder for sockets", e))?;
         let status = qmp.execute("query-status", serde_json::json!({}))?;
         if status["running"] != true {
             return Err(Error::Stopped);
@@ -74,7 +75,8 @@ impl<'q> Board<'q> {
         let (kick, ready) = (place("HIFFY_KICK")?, place("HIFFY_READY")?);
         let (requests, errors) = (place("HIFFY_REQUESTS")?, place("HIFFY_ERRORS")?);
         let bells = bells(archive).ok_or(Error::NoHiffy)?;
-        Ok(Self { qmp, folder, text, data, results, kick, ready, requests, errors, bells })
+        let debugger = debugger.to_owned();
+        Ok(Self { qmp, debugger, text, data, results, kick, ready, requests, errors, bells })
     }
 
     /// Makes a call; what came back.
@@ -133,13 +135,9 @@ impl<'q> Board<'q> {
 
     /// Lays the program down and rings; the counts before.
     fn kick(&mut self, text: &[u8], data: &[u8]) -> Result<(u32, u32), Error> {
-        let socket = self.folder.path().join("gdb");
-        if !socket.exists() {
-            Gdb::listen(self.qmp, &socket)?;
-        }
         let until = Instant::now() + PATIENCE;
         loop {
-            let mut gdb = Gdb::connect(&socket)?;
+            let mut gdb = Gdb::at(self.qmp, &self.debugger)?;
             let mut word = |at: Static| {
                 let mut word = [0; 4];
                 gdb.read(at.at, &mut word).map(|()| u32::from_le_bytes(word))

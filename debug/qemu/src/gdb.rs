@@ -60,7 +60,32 @@ impl Gdb {
         let line = line
             .into_string()
             .map_err(|_| Error::Io("the folder for sockets", ErrorKind::InvalidFilename.into()))?;
-        qmp.execute("human-monitor-command", json!({ "command-line": line })).map(|_| ())
+        let said = qmp.execute("human-monitor-command", json!({ "command-line": line }))?;
+        match said.as_str() {
+            // QEMU 7.2 listens on one socket in its life.
+            Some(words) if words.contains("Could not open") => {
+                Err(Error::Refused("gdbserver".to_owned(), words.trim().replace("\r\n", "; ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Attaches to the QEMU behind `qmp` at `socket`, where it is told to wait if
+    /// it does not yet.
+    ///
+    /// # Errors
+    /// When it waits elsewhere already.
+    pub fn at(qmp: &mut Qmp, socket: &Path) -> Result<Self, Error> {
+        if let Ok(stream) = UnixStream::connect(socket) {
+            return Self::attach(stream);
+        }
+        // What another QEMU left behind is in the way.
+        match std::fs::remove_file(socket) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(lost(error)),
+            _ => {}
+        }
+        Self::listen(qmp, socket)?;
+        Self::connect(socket)
     }
 
     /// Attaches to the QEMU that waits at `socket`: from here on the machine stands

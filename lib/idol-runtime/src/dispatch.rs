@@ -69,6 +69,14 @@ where
     (PhantomData<Op>, &'s mut S): Server<Op>,
 {
     serve::<S, Op>(server, buffer);
+    ended()
+}
+
+/// Of its own, so that what stands behind the call of [`serve`] is the caller's
+/// and no panic's.
+#[cold]
+#[inline(never)]
+fn ended() -> ! {
     unreachable!("a server serves for ever")
 }
 

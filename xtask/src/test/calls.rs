@@ -39,12 +39,18 @@ pub(super) fn run() -> Result<Result<String, String>, ExitCode> {
     let headset = Headset { wav: folder.path().join("0.wav"), pcap: None, port: 1, plugged: true };
     let machine = Machine::new(&image.elf, COUNTED).headset(headset);
     let mut running = machine.start().map_err(|error| board::failed(&error))?;
-    let mut board = match Board::new(&mut running.qmp, &archive, &programs) {
-        Ok(board) => board,
-        Err(error) => return Ok(Err(error.to_string())),
+    let debugger = folder.path().join("gdb");
+    let mut made = 0;
+    // Each command comes to the board anew.
+    let qmp = &mut running.qmp;
+    let image_id = archive.image_id().0;
+    let mut met = |ask: &dyn Fn(&mut Board<'_>) -> Result<u32, String>| {
+        let board = Board::new(qmp, &debugger, &archive, &programs);
+        made += ask(&mut board.map_err(|error| error.to_string())?)?;
+        Ok::<_, String>(made)
     };
-    let made = straight(&mut board, &servers)
-        .and_then(|calls| Ok(calls + bridged(&mut board, &servers, archive.image_id().0)?));
+    let made = met(&|board| straight(board, &servers))
+        .and_then(|_| met(&|board| bridged(board, &servers, image_id)));
     Ok(made.and_then(|calls| {
         told(&mut running.qmp, &image.archive)?;
         Ok(format!("{calls} calls, and all of it told"))

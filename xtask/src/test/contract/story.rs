@@ -62,6 +62,11 @@ fn tasks(system: &System<'_>, dump: &Dump, wrong: &mut Vec<String>) -> Result<()
                 if !last.is_some_and(|function| function.ends_with("main")) {
                     wrong.push(format!("to Humility the stack of {name} ends in {last:?}"));
                 }
+                // It looks at where a call comes back to, and not at the call.
+                let mut functions = walk.frames.iter().flat_map(|frame| &frame.functions);
+                if let Some(function) = functions.find(|function| function.contains("panic")) {
+                    wrong.push(format!("to Humility {name}, which waits, is in {function}"));
+                }
             }
         }
     }
