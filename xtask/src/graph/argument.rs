@@ -60,7 +60,10 @@ impl<'a> Argument<'a> {
     }
 
     fn parts(&self) -> Vec<Part> {
-        let deepest = self.app.indexed().map(|(index, _)| self.graph.depth(index)).max();
+        // Over a circle there is no depth.
+        let sound = self.uphill().is_empty();
+        let depths = self.app.indexed().filter(|_| sound).map(|(index, _)| self.graph.depth(index));
+        let deepest = depths.max();
         vec![
             Part {
                 holds: format!(
