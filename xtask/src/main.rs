@@ -10,7 +10,9 @@ mod call;
 mod dist;
 mod dump;
 mod explore;
+mod fuzz;
 mod graph;
+mod handshake;
 mod humility;
 mod idl;
 mod output;
@@ -64,6 +66,10 @@ enum Command {
     Setup(setup::Setup),
     /// Play runs in which something goes wrong, and hold them against the rules
     Explore(explore::Explore),
+    /// Search everything that can happen between the cores
+    Handshake(handshake::HandshakeSearch),
+    /// Look for bytes that break what takes bytes from outside
+    Fuzz(fuzz::Fuzz),
     /// Make an image that boots on a board
     Dist(dist::Dist),
     /// Show what each part of an image takes of flash, RAM and stack
@@ -116,6 +122,8 @@ fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Setup(setup) => setup.run(),
         Command::Explore(explore) => explore.run(),
+        Command::Handshake(handshake) => handshake.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Dist(dist) => dist.run(),
         Command::Sizes(sizes) => sizes.run(),
         Command::Bench(bench) => bench.run(),

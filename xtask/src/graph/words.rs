@@ -106,7 +106,7 @@ impl Words<'_> {
 }
 
 /// Prints `items` after `head`, separated by commas, continued below.
-fn list(f: &mut Formatter<'_>, head: &str, items: &[String]) -> Result {
+pub(super) fn list(f: &mut Formatter<'_>, head: &str, items: &[String]) -> Result {
     let indent = head.chars().count();
     let mut line = head.to_owned();
     for (n, item) in items.iter().enumerate() {
@@ -121,12 +121,12 @@ fn list(f: &mut Formatter<'_>, head: &str, items: &[String]) -> Result {
 }
 
 /// Prints `text` after `bullet`, wrapped.
-fn wrapped(f: &mut Formatter<'_>, bullet: &str, text: &str) -> Result {
+pub(super) fn wrapped(f: &mut Formatter<'_>, bullet: &str, text: &str) -> Result {
     let mut line = bullet.to_owned();
     for word in text.split_whitespace() {
         if line.len() + word.len() > WIDTH {
             writeln!(f, "{}", line.trim_end())?;
-            line = " ".repeat(bullet.len());
+            line = " ".repeat(bullet.chars().count());
         }
         line += word;
         line += " ";
