@@ -83,6 +83,9 @@ const DUE: [Step; 18] = [
 /// good order: what the device has in its buffers is to be heard.
 const SOUND: Time = Time::ms(2);
 
+/// A datagram of the DSP's is read within this time.
+const CROSSING: Time = Time::ms(1);
+
 /// TRB types (xHCI 1.2, table 6-91).
 const SETUP_STAGE: u32 = 2;
 const CONFIGURE_ENDPOINT: u32 = 12;
@@ -200,6 +203,8 @@ pub(crate) struct Order {
 struct Heard {
     /// The broker said something, and the DSP nothing since.
     unanswered: Cell<bool>,
+    /// When the DSP said something last.
+    spoke: Cell<Option<Time>>,
     /// Gates that were closed then.
     closed: Cell<u32>,
     /// Slots of which a stream's endpoint was stopped and none was configured since.
@@ -222,9 +227,12 @@ impl Order {
         match *record {
             Record::Monitor { call, .. } if call[0] == Call::MailSend as u32 => {
                 self.heard.unanswered.set(false);
+                self.heard.spoke.set(Some(at));
             }
             _ if self.ladder.message(record) == Some(self.ladder.says) => {
-                self.heard.unanswered.set(true);
+                // What the DSP said just before crosses it on its way.
+                let spoke = self.heard.spoke.get();
+                self.heard.unanswered.set(spoke.is_none_or(|spoke| at.since(spoke) > CROSSING));
             }
             _ => {}
         }
@@ -336,10 +344,18 @@ mod tests {
         let (told, close) = (send(2), send(1));
         let answer =
             Record::Monitor { call: [Call::MailSend as u32, 0, 0, 0, 0, 0], answer: [0; 4] };
-        for (record, closed) in
-            [(&close, 0), (&told, 0), (&answer, 0), (&close, 0), (&told, 0), (&close, 1)]
-        {
-            order.hear(Time::ZERO, record);
+        for (ms, record, closed) in [
+            (0, &close, 0),
+            (0, &told, 0),
+            (1, &answer, 0),
+            (1, &close, 0),
+            // The answer that it gave before it was told was on its way.
+            (2, &told, 0),
+            (2, &close, 0),
+            (5, &told, 0),
+            (5, &close, 1),
+        ] {
+            order.hear(Time::ms(ms), record);
             assert_eq!(order.closed_unheard(), closed);
         }
     }

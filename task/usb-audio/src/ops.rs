@@ -249,8 +249,8 @@ impl Engine {
         if self.lane_mut(place.into()).is_none_or(|lane| lane.phase != Phase::Open) {
             return Err(UsbAudioError::NotYet);
         }
-        let job = self.job_place().filter(|_| !spent(Scarce::Ticket));
-        let job = job.ok_or(UsbAudioError::NoTickets)?;
+        // There are job places for all lanes and tickets for all of a client's.
+        let job = self.job_place().ok_or(UsbAudioError::NoTickets)?;
         let ticket = self.tickets.start(caller, Work::Job(job as u8)).map_err(no_tickets)?;
         self.handles.remove(stream, caller).map_err(handle_error)?;
         self.clients.stream_closed(stream);

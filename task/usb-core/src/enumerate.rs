@@ -18,8 +18,8 @@ use crate::endpoint::{Specs, dcis, specs};
 use crate::pause::Pause;
 
 /// How often a device is tried. Some answer only after a second reset; one
-/// that fails three times fails always.
-pub(crate) const ATTEMPTS: u8 = 3;
+/// that fails five times fails always.
+pub(crate) const ATTEMPTS: u8 = 5;
 
 /// bRequest values of USB 2.0 table 9-4.
 const GET_DESCRIPTOR: u8 = 6;
