@@ -10,7 +10,7 @@ use crate::sideband::Sideband;
 use crate::steps::Step;
 use crate::trace::{Trace, note};
 use iommu_api::IommuError;
-use trb::{Command, CompletionCode};
+use trb::{Command, CompletionCode, PortId};
 use usb_types::Direction;
 use xhci_api::{Completed, REVOKE_MS, RevokeReason, SidebandPhase, SlotHandle, XhciError};
 
@@ -252,13 +252,21 @@ impl Driver<'_> {
 
     /// Step [`ResetPort`](Step::ResetPort).
     fn begin_reset_port(&mut self, hw: &Hw<'_>, op: &Op) -> Begin {
-        let Kind::ResetPort { port } = op.kind else { return Begin::Next };
+        let Some(port) = self.port_to_reset(op) else { return Begin::Fail(XhciError::DeviceGone) };
         let portsc = hw.regs.port(port);
         if portsc & port::CCS == 0 {
             return Begin::Fail(XhciError::NotConnected);
         }
         hw.regs.set_port(port, port::reset(portsc));
         Begin::Wait(Wait::Event { deadline: Self::now() + PORT_RESET_MS })
+    }
+
+    /// The port that an operation resets: named, or its slot's.
+    pub(crate) fn port_to_reset(&self, op: &Op) -> Option<PortId> {
+        match op.kind {
+            Kind::ResetPort { port } => Some(port),
+            _ => self.slots.find(op.slot()?).ok().map(|(_, slot)| slot.port),
+        }
     }
 
     /// Step [`Sessions`](Step::Sessions): whoever has a session on the slot

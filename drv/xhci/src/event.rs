@@ -8,9 +8,10 @@
 use crate::death::Cause;
 use crate::driver::{Client, Driver};
 use crate::hw::Hw;
-use crate::op::{Kind, Wait};
+use crate::op::{Ops, Wait};
 use crate::port;
 use crate::regs::{ERDP_BUSY, GONE, STS_CONTROLLER_ERROR, STS_EINT, STS_HALTED, STS_SYSTEM_ERROR};
+use crate::steps::Step;
 use crate::trace::{Trace, note};
 use trb::{CompletionCode, Dci, Event, InterrupterId, PER_PAGE, PortId, TRB_BYTES, TransferEvent};
 use xhci_api::XhciError;
@@ -108,9 +109,10 @@ impl Driver<'_> {
             return note(Trace::StrayEvent);
         }
         let portsc = hw.regs.port(port);
-        let ours = |kind: Kind| kind == Kind::ResetPort { port };
-        for (_, op) in self.ops.iter_mut().filter(|(_, op)| ours(op.kind)) {
-            if !matches!(op.wait, Wait::Event { .. }) {
+        for id in Ops::places() {
+            let Some(mut op) = self.ops.get(id) else { continue };
+            let waits = matches!(op.wait, Wait::Event { .. }) && op.step() == Some(Step::ResetPort);
+            if !waits || self.port_to_reset(&op) != Some(port) {
                 continue;
             }
             if portsc & port::PRC != 0 {
@@ -118,6 +120,7 @@ impl Driver<'_> {
             } else if portsc & port::CCS == 0 {
                 op.fail(XhciError::NotConnected);
             }
+            self.ops.put(id, op);
         }
         self.news[Client::UsbCore as usize].port_changed(port.number());
         self.hint(Client::UsbCore);

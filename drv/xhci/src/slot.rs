@@ -178,7 +178,7 @@ impl Driver<'_> {
                 if let Ok((_, slot)) = self.slots.find_mut(handle) {
                     slot.addressed = false;
                     slot.ep0.producer.abandon();
-                    // The port's reset, which came before, woke it.
+                    // The port's reset woke it.
                     slot.asleep = false;
                 }
                 After::Next

@@ -86,7 +86,9 @@ pub(crate) const EVALUATE: &[Step] = &[Step::EvaluateEndpoint0];
 pub(crate) const CONTROL: &[Step] = &[Step::Transfer, Step::Settle, Step::Rewind];
 pub(crate) const CONFIGURE: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::Configure];
 pub(crate) const STOP: &[Step] = &[Step::StopEndpoints];
-pub(crate) const RESET_DEVICE: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::ResetDevice];
+/// The port's reset comes first, and the command says that it was (4.6.11).
+pub(crate) const RESET_DEVICE: &[Step] =
+    &[Step::Sessions, Step::StopEndpoints, Step::ResetPort, Step::ResetDevice];
 pub(crate) const DISABLE_SLOT: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::DisableSlot];
 pub(crate) const RESET_PORT: &[Step] = &[Step::ResetPort];
 pub(crate) const SUSPEND: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::LinkDown];

@@ -272,7 +272,7 @@ const fn audio(error: UsbAudioError) -> Refusal {
     use UsbAudioError as E;
     match error {
         E::NoCard => Refusal::NoDevice,
-        E::DeviceGone => Refusal::ShuttingDown,
+        E::DeviceGone | E::Resetting => Refusal::ShuttingDown,
         E::NoStream => Refusal::NoStream,
         E::StreamBusy => Refusal::BusyStream,
         E::NoFormat | E::NoChannels | E::NoRate | E::RateExceedsPacket => {
@@ -302,7 +302,7 @@ const fn audio(error: UsbAudioError) -> Refusal {
 const fn core(error: UsbCoreError) -> Refusal {
     use UsbCoreError as E;
     match error {
-        E::DeviceGone | E::Stale => Refusal::Revoked,
+        E::DeviceGone | E::Stale | E::Resetting => Refusal::Revoked,
         E::Suspended => Refusal::Suspended,
         E::StaleServer | E::ServerDied => Refusal::ServerDied,
         E::NoTickets | E::NoResources => Refusal::NoResources,

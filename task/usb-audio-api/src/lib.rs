@@ -251,6 +251,8 @@ pub enum UsbAudioError {
     NoResources,
     /// The device is suspended.
     Suspended,
+    /// The device is being reset: try when its next card is told.
+    Resetting,
     /// An operation did not end in time.
     TimedOut,
     /// `usb_core` died on the way.

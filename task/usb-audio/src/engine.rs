@@ -172,6 +172,12 @@ impl Engine {
                     self.sleep(device, false);
                     self.go_on(world, device);
                 }
+                // With its controls and settings went all that was set up on it:
+                // its streams end as if it had been pulled and plugged.
+                Ok(Event::Reset(device)) => {
+                    self.detached(world, device);
+                    self.attached(world, device);
+                }
                 // The system's sleep is not this task's to end.
                 Ok(Event::Woken(_)) => {}
                 Ok(Event::TicketDone(ticket)) => self.ticket_done(world, ticket),

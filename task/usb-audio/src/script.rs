@@ -341,6 +341,7 @@ pub(crate) fn refusal(error: UsbCoreError) -> UsbAudioError {
             UsbAudioError::DeviceGone
         }
         UsbCoreError::Suspended => UsbAudioError::Suspended,
+        UsbCoreError::Resetting => UsbAudioError::Resetting,
         UsbCoreError::Bandwidth => UsbAudioError::Bandwidth,
         UsbCoreError::NoResources | UsbCoreError::NoTickets => UsbAudioError::NoResources,
         // Someone else drives the endpoint or has the interface.

@@ -97,6 +97,9 @@ pub enum Event {
     Suspended(DeviceHandle),
     /// The device is in reach again, as it was left.
     Resumed(DeviceHandle),
+    /// The device was reset: its interfaces are at alternate 0, and what was set
+    /// by requests is lost.
+    Reset(DeviceHandle),
     /// A device woke the system, which is suspended (to `power`).
     Woken(DeviceHandle),
     /// A ticket of the caller's is ready.
@@ -162,6 +165,8 @@ pub enum UsbCoreError {
     DeviceGone,
     /// The device is suspended or on its way: try after resume.
     Suspended,
+    /// The device is being reset: try when that is told.
+    Resetting,
     /// The caller holds the device already.
     AlreadyHeld,
     /// The caller does not hold the device.

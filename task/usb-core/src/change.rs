@@ -6,7 +6,7 @@
 //! owed. A device that does not come up again is as one that was pulled and
 //! plugged. Why a device changes is `power`'s and `sleep`'s.
 
-use usb_core_api::{DeviceHandle, PowerState};
+use usb_core_api::{DeviceHandle, PowerState, TicketHandle as Ticket};
 use usb_types::Setup;
 use xhci_api::{LINK_RESUME, TicketHandle as Below, XhciError};
 
@@ -35,6 +35,10 @@ pub(crate) struct Change {
     pub(crate) owed: u32,
     /// Nobody has wanted anything of it since then.
     pub(crate) idle_since: Option<u64>,
+    /// Who waits for its reset.
+    pub(crate) reset: Option<Ticket>,
+    /// How often it was reset; wraps.
+    pub(crate) resets: u8,
 }
 
 impl Device {
@@ -47,7 +51,7 @@ impl Device {
     /// about to go down.
     pub(crate) fn takes_requests(&self) -> bool {
         match self.power.state() {
-            PowerState::Active => true,
+            PowerState::Active => !self.power.is_resetting(),
             PowerState::Suspending => self.change.ticket.is_none(),
             PowerState::Suspended | PowerState::Resuming => false,
         }

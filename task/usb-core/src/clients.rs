@@ -21,6 +21,8 @@ pub(crate) struct View {
     pub(crate) in_reach: bool,
     /// How often it was out of reach; wraps.
     pub(crate) naps: u8,
+    /// How often it was reset; wraps.
+    pub(crate) resets: u8,
 }
 
 /// A device that the client knows of, as it was told last.
@@ -86,6 +88,10 @@ impl Clients {
                 *place = None;
                 return Event::Detached(device);
             };
+            if known.seen.resets != now.resets {
+                known.seen.resets = now.resets;
+                return Event::Reset(device);
+            }
             let was = core::mem::replace(&mut known.seen, now);
             match (was.in_reach, now.in_reach) {
                 (true, false) => return Event::Suspended(device),

@@ -35,6 +35,7 @@ pub(crate) trait Controller {
         drop: u32,
         add: &[EndpointSpec],
     ) -> Answer<TicketHandle>;
+    fn start_reset_device(&self, slot: SlotHandle) -> Answer<TicketHandle>;
     fn start_disable_slot(&self, slot: SlotHandle) -> Answer<TicketHandle>;
     fn start_suspend_device(&self, slot: SlotHandle) -> Answer<TicketHandle>;
     fn start_resume_device(&self, slot: SlotHandle) -> Answer<TicketHandle>;
@@ -99,6 +100,10 @@ impl Controller for Xhci {
         add: &[EndpointSpec],
     ) -> Answer<TicketHandle> {
         self.start_configure(slot, drop, add.as_bytes())
+    }
+
+    fn start_reset_device(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        self.start_reset_device(slot)
     }
 
     fn start_disable_slot(&self, slot: SlotHandle) -> Answer<TicketHandle> {

@@ -6,7 +6,7 @@
 
 use abi::TaskId;
 use handles::{Epoch, Table};
-use usb_core_api::{DeviceHandle, PowerState, Status, SystemPower};
+use usb_core_api::{DeviceHandle, PowerState, Status, SystemPower, UsbCoreError};
 use xhci_api::{Event, TicketHandle as Below};
 
 use crate::clients::Clients;
@@ -48,6 +48,7 @@ pub(crate) enum Trace {
     Signalled(PortNumber),
     Owed(PortNumber, u8),
     Replaced(PortNumber),
+    Resetting(PortNumber),
 }
 
 ringbuf::counted_ringbuf!(Trace, 64, Trace::None);
@@ -190,7 +191,12 @@ impl<C: Controller> Core<C> {
                 Port::Attached(device) => {
                     self.withdraw(device);
                 }
-                Port::Enumerating(attempt) => self.free_store(attempt.store),
+                Port::Enumerating(attempt) => {
+                    self.free_store(attempt.store);
+                    if let Some(device) = attempt.of {
+                        self.withdraw(device);
+                    }
+                }
                 Port::Empty | Port::GivenUp => {}
             }
         }
@@ -223,6 +229,7 @@ impl<C: Controller> Core<C> {
         trace(Trace::Detached(device.port));
         self.free_store(Some(device.store));
         self.end_change_of(&device);
+        self.end_reset_of(&mut device, Err(UsbCoreError::DeviceGone));
         self.end_jobs_of(handle);
         self.clients.devices_changed();
         Some(device)

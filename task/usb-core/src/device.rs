@@ -119,6 +119,18 @@ impl Device {
         }
     }
 
+    /// It was reset, and is as `fresh` now: no endpoints but those of alternate
+    /// settings 0, nothing owed. Who claimed what stands.
+    pub(crate) fn renew(&mut self, fresh: &Self) {
+        let fresh = fresh.interfaces.iter().flatten();
+        for (interface, fresh) in self.interfaces.iter_mut().flatten().zip(fresh) {
+            interface.standing = fresh.standing;
+        }
+        self.power.end_reset();
+        self.change.resets = self.change.resets.wrapping_add(1);
+        self.change.owed = 0;
+    }
+
     /// Whether it is neither suspended nor on its way there or back.
     pub(crate) fn is_up(&self) -> bool {
         self.power.state() == PowerState::Active

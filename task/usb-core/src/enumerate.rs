@@ -66,6 +66,8 @@ pub(crate) enum Step {
 pub(crate) enum Request {
     /// Reset the port.
     ResetPort,
+    /// Reset the device that has the slot already, port and all.
+    ResetDevice,
     /// A slot for a device of this speed.
     EnableSlot(Speed),
     /// Address Device.
@@ -170,6 +172,14 @@ impl Enumeration {
         (enumeration, Next::Wait(Pause::Debounce))
     }
 
+    /// The device that has `slot` is to be reset.
+    pub(crate) fn again(slot: Slot) -> (Self, Request) {
+        let (mut enumeration, _) = Self::new();
+        enumeration.step = Step::Reset;
+        enumeration.slot = Some(slot);
+        (enumeration, Request::ResetDevice)
+    }
+
     /// Where it is.
     #[must_use]
     pub(crate) const fn step(&self) -> Step {
@@ -219,8 +229,7 @@ impl Enumeration {
             (Step::Recovery, Answer::TimeUp(port)) => self.recovered(port),
             (Step::EnableSlot, Answer::Slot(slot)) => {
                 self.slot = Some(slot);
-                let max_packet0 = self.max_packet0;
-                self.ask(Step::AddressBlocked, Request::Address { block: true, max_packet0 })
+                self.address_blocked()
             }
             (Step::AddressBlocked, Answer::Done) => {
                 self.ask(Step::ReadHead, read_descriptor(DEVICE, 8))
@@ -275,7 +284,15 @@ impl Enumeration {
             Speed::High => 64,
             Speed::Super | Speed::SuperPlus => 512,
         };
-        self.ask(Step::EnableSlot, Request::EnableSlot(speed))
+        match self.slot {
+            None => self.ask(Step::EnableSlot, Request::EnableSlot(speed)),
+            Some(_) => self.address_blocked(),
+        }
+    }
+
+    fn address_blocked(&mut self) -> Next {
+        let max_packet0 = self.max_packet0;
+        self.ask(Step::AddressBlocked, Request::Address { block: true, max_packet0 })
     }
 
     fn head(&mut self, head: &[u8]) -> Next {

@@ -279,6 +279,10 @@ impl Controller for Fake {
         self.start(format!("configure drop={drop:#x} add={add:?}"), Completed::Done, vec![])
     }
 
+    fn start_reset_device(&self, slot: SlotHandle) -> Answer<TicketHandle> {
+        self.start(format!("reset device {}", slot.raw().index), Completed::Done, vec![])
+    }
+
     fn start_disable_slot(&self, slot: SlotHandle) -> Answer<TicketHandle> {
         let ticket = self.start("disable slot".into(), Completed::Done, vec![])?;
         self.0.borrow_mut().open_slots.retain(|open| *open != slot);

@@ -348,22 +348,22 @@ impl<C: Controller> Core<C> {
         }
     }
 
-    /// A device is out of reach: what waits for it is refused, but that an
-    /// interface goes to alternate 0 is owed to the device.
-    pub(crate) fn refuse_waiting(&mut self, device: DeviceHandle) {
+    /// A device is out of reach, and `why`: what waits for it is refused, but
+    /// that an interface goes to alternate 0 is owed to the device.
+    pub(crate) fn refuse_waiting(&mut self, device: DeviceHandle, why: UsbCoreError) {
         for index in 0..MAX_JOBS {
             let Some(job) = &mut self.jobs.list[index] else { continue };
             if job.device != device || job.own || job.has_begun() {
                 continue;
             }
             let Work::Switch(switch) = &mut job.work else {
-                self.end_job(index, Ended::bare(Err(UsbCoreError::Suspended)));
+                self.end_job(index, Ended::bare(Err(why)));
                 continue;
             };
             let (interface, was) = (switch.interface(), switch.from().alternate);
             let left = switch.skip_telling();
             if left.is_none() {
-                self.end_job(index, Ended::bare(Err(UsbCoreError::Suspended)));
+                self.end_job(index, Ended::bare(Err(why)));
                 continue;
             }
             if was != 0 {

@@ -24,6 +24,7 @@ mod ops;
 pub mod pause;
 mod ports;
 pub mod power;
+mod reset;
 mod server;
 mod sleep;
 mod switch;

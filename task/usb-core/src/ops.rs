@@ -41,8 +41,8 @@ impl<C: Controller> Core<C> {
         let mut live = [None; crate::MAX_DEVICES];
         for (place, (handle, _, device)) in live.iter_mut().zip(self.devices.iter()) {
             let power = &device.power;
-            *place =
-                Some(View { device: handle, in_reach: power.is_in_reach(), naps: power.naps() });
+            let (in_reach, naps) = (power.is_in_reach(), power.naps());
+            *place = Some(View { device: handle, in_reach, naps, resets: device.change.resets });
         }
         self.clients.pull(caller, live.iter().copied().flatten())
     }
@@ -87,10 +87,10 @@ impl<C: Controller> Core<C> {
         now: u64,
     ) -> Answer<TicketHandle> {
         let device = self.device(handle)?;
-        let in_reach = device.power.is_in_reach();
+        let reach = in_reach(device);
         let from = device.claimed(number, caller)?.standing;
-        if !in_reach && alternate != 0 {
-            return Err(UsbCoreError::Suspended);
+        if alternate != 0 {
+            reach?;
         }
         let (_, device) = self.devices.find(handle).map_err(device_error)?;
         let bytes = device.descriptors(&self.stores[usize::from(device.store.0)]);
@@ -103,8 +103,8 @@ impl<C: Controller> Core<C> {
         }
         let work = Work::Switch(Switch::new(number, from, to));
         let ticket = self.jobs.start(caller, handle, work)?;
-        if !in_reach {
-            self.refuse_waiting(handle);
+        if let Err(why) = reach {
+            self.refuse_waiting(handle, why);
         }
         self.advance(now);
         Ok(ticket)
@@ -201,14 +201,26 @@ impl<C: Controller> Core<C> {
         Ok(())
     }
 
-    fn device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
+    pub(crate) fn device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
         self.devices.find_mut(handle).map(|(_, device)| device).map_err(device_error)
     }
 
     /// A device that its clients may ask for something.
-    fn active_device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
+    pub(crate) fn active_device(&mut self, handle: DeviceHandle) -> Answer<&mut Device> {
         let device = self.device(handle)?;
-        if device.power.is_in_reach() { Ok(device) } else { Err(UsbCoreError::Suspended) }
+        in_reach(device)?;
+        Ok(device)
+    }
+}
+
+/// Refuses what a device's clients may not ask of it now.
+fn in_reach(device: &Device) -> Answer<()> {
+    if !device.power.is_in_reach() {
+        Err(UsbCoreError::Suspended)
+    } else if device.power.is_resetting() {
+        Err(UsbCoreError::Resetting)
+    } else {
+        Ok(())
     }
 }
 
@@ -239,6 +251,7 @@ fn device_error(error: HandleError) -> UsbCoreError {
 fn hold_error(error: HoldError) -> UsbCoreError {
     match error {
         HoldError::Suspended => UsbCoreError::Suspended,
+        HoldError::Resetting => UsbCoreError::Resetting,
         HoldError::AlreadyHeld => UsbCoreError::AlreadyHeld,
         HoldError::TooMany => UsbCoreError::NoResources,
         HoldError::NotHeld => UsbCoreError::NotHeld,

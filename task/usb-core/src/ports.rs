@@ -50,6 +50,8 @@ pub(crate) struct Attempt {
     wait: Wait,
     number: u8,
     pub(crate) store: Option<StoreIndex>,
+    /// The device that this is a reset of.
+    pub(crate) of: Option<DeviceHandle>,
 }
 
 /// What an attempt waits for.
@@ -128,6 +130,9 @@ impl<C: Controller> Core<C> {
     /// Gives back what an attempt has.
     fn abandon(&mut self, attempt: &Attempt, now: u64) {
         self.free_store(attempt.store);
+        if let Some(device) = attempt.of {
+            self.withdraw(device);
+        }
         match attempt.wait {
             Wait::Ticket(ticket, Request::EnableSlot(_)) => {
                 self.push_closing(Closing::Enabling(ticket));
@@ -146,8 +151,24 @@ impl<C: Controller> Core<C> {
     fn attempt(&mut self, index: usize, number: u8, now: u64) {
         let (enumeration, next) = Enumeration::new();
         let wait = Wait::Until(now);
-        self.ports[index] = Port::Enumerating(Attempt { enumeration, wait, number, store: None });
+        let attempt = Attempt { enumeration, wait, number, store: None, of: None };
+        self.ports[index] = Port::Enumerating(attempt);
         self.follow(index, next, now);
+    }
+
+    /// The device at a port goes all the way again, from the port's reset on, and
+    /// its configuration into `store`.
+    pub(crate) fn attempt_again(
+        &mut self,
+        (index, device): (usize, DeviceHandle),
+        slot: Slot,
+        store: StoreIndex,
+        now: u64,
+    ) {
+        let (enumeration, request) = Enumeration::again(slot);
+        let (wait, store, of) = (Wait::Until(now), Some(store), Some(device));
+        self.ports[index] = Port::Enumerating(Attempt { enumeration, wait, number: 1, store, of });
+        self.request(index, request, now);
     }
 
     /// Does what is due at the ports.
@@ -257,6 +278,9 @@ impl<C: Controller> Core<C> {
                 }
             }
             (_, None) => return self.failed(index, Failure::Confused(enumeration.step()), now),
+            (Request::ResetDevice, Some(Slot { handle, .. })) => {
+                self.controller.start_reset_device(handle)
+            }
             (Request::Address { block, max_packet0 }, Some(Slot { handle, .. })) => {
                 self.controller.start_address(handle, block, max_packet0)
             }
@@ -281,7 +305,7 @@ impl<C: Controller> Core<C> {
 
     /// The device at a port is configured: it enters the tree.
     fn announce(&mut self, index: usize) {
-        let Port::Enumerating(Attempt { enumeration, store, .. }) = self.ports[index] else {
+        let Port::Enumerating(Attempt { enumeration, store, of, .. }) = self.ports[index] else {
             return;
         };
         let (Some(slot), Some(store)) = (enumeration.slot(), store) else { return };
@@ -295,6 +319,15 @@ impl<C: Controller> Core<C> {
             *enumeration.header(),
             bytes,
         );
+        if let Some(old) = of {
+            if self.renew(old, &device) {
+                self.ports[index] = Port::Attached(old);
+                return;
+            }
+            // It is not as it was. Its slot is the new device's.
+            self.withdraw(old);
+        }
+        let bytes = &self.stores[usize::from(store.0)][..length];
         let issues = device.issues(bytes);
         if issues > 0 {
             trace(Trace::DescriptorIssues(port, issues));
@@ -315,7 +348,12 @@ impl<C: Controller> Core<C> {
         match failure {
             // Every slot is gone with the controller, and the port is looked
             // at again when it is back.
-            Failure::Refused(_, error) if is_lost(error) => self.free_store(attempt.store),
+            Failure::Refused(_, error) if is_lost(error) => {
+                self.free_store(attempt.store);
+                if let Some(device) = attempt.of {
+                    self.withdraw(device);
+                }
+            }
             Failure::NotThere => self.abandon(&attempt, now),
             _ => {
                 self.abandon(&attempt, now);

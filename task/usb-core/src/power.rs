@@ -26,6 +26,8 @@ pub const MAX_HOLDERS: usize = 4;
 pub enum HoldError {
     /// The device is down or on its way: not now.
     Suspended,
+    /// The device is being reset: not now.
+    Resetting,
     /// The caller holds it already.
     AlreadyHeld,
     /// [`MAX_HOLDERS`] others hold it.
@@ -64,6 +66,8 @@ pub struct Power {
     holders: [Option<TaskId>; MAX_HOLDERS],
     /// How often the system put it out of its clients' reach; wraps.
     naps: u8,
+    /// It is being reset.
+    resetting: bool,
 }
 
 impl Default for Power {
@@ -76,7 +80,8 @@ impl Power {
     /// An active device that nobody holds.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: PowerState::Active, decision: None, holders: [None; MAX_HOLDERS], naps: 0 }
+        let (state, holders) = (PowerState::Active, [None; MAX_HOLDERS]);
+        Self { state, decision: None, holders, naps: 0, resetting: false }
     }
 
     /// What the device is up to.
@@ -124,6 +129,9 @@ impl Power {
         if self.state != PowerState::Active || self.decision.is_some() {
             return Err(HoldError::Suspended);
         }
+        if self.resetting {
+            return Err(HoldError::Resetting);
+        }
         if self.holders.contains(&Some(task)) {
             return Err(HoldError::AlreadyHeld);
         }
@@ -155,7 +163,7 @@ impl Power {
     }
 
     /// Decides what becomes of it while the system is suspended, and begins that.
-    /// `None` while it is on its way up, which has to end first. What was
+    /// `None` while it is on its way up or being reset, which has to end first. What was
     /// decided stands, but that a suspend of everything takes also what was to
     /// stay up.
     pub fn decide(&mut self, depth: Depth) -> Option<Decision> {
@@ -166,6 +174,7 @@ impl Power {
             }
             (Some(known), _) => return Some(known),
             (None, PowerState::Resuming) => return None,
+            (None, PowerState::Active) if self.resetting => return None,
             (None, PowerState::Active) if stays => Decision::StaysUp,
             (None, PowerState::Active) => Decision::GoesDown,
             (None, PowerState::Suspending | PowerState::Suspended) => Decision::WasDown,
@@ -212,7 +221,10 @@ impl Power {
     /// Begins to suspend a device that nobody wants anything of; whether it
     /// does: never one that is held.
     pub fn begin_autosuspend(&mut self) -> bool {
-        let idle = self.state == PowerState::Active && self.decision.is_none() && self.holds() == 0;
+        let idle = self.state == PowerState::Active
+            && self.decision.is_none()
+            && !self.resetting
+            && self.holds() == 0;
         if idle {
             self.state = PowerState::Suspending;
         }
@@ -227,6 +239,22 @@ impl Power {
             self.state = PowerState::Resuming;
         }
         down
+    }
+
+    /// The reset of a device that is up begins.
+    pub fn begin_reset(&mut self) {
+        self.resetting = true;
+    }
+
+    /// The reset has ended.
+    pub fn end_reset(&mut self) {
+        self.resetting = false;
+    }
+
+    /// Whether it is being reset.
+    #[must_use]
+    pub const fn is_resetting(&self) -> bool {
+        self.resetting
     }
 
     /// The change that was begun has ended, well or not: a device that did not

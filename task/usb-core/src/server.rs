@@ -188,6 +188,12 @@ impl InOrderUsbCoreImpl for Server<'_> {
         self.answer(result)
     }
 
+    fn start_reset(&mut self, message: &RecvMessage, device: DeviceHandle) -> Answer<TicketHandle> {
+        let now = sys_get_timer().now;
+        let result = self.core.start_reset(message.sender, device, now);
+        self.answer(result)
+    }
+
     fn start_control(
         &mut self,
         message: &RecvMessage,

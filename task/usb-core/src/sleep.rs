@@ -127,10 +127,11 @@ impl<C: Controller> Core<C> {
         self.sleep.system = system;
     }
 
-    /// What is on its way into the tree begins again when the system is awake.
+    /// What is on its way into the tree begins again when the system is awake. A
+    /// device that is being reset is in it, and waited for.
     fn postpone_enumerations(&mut self, now: u64) {
         for index in 0..self.ports.len() {
-            if matches!(self.ports[index], Port::Enumerating(_)) {
+            if matches!(&self.ports[index], Port::Enumerating(attempt) if attempt.of.is_none()) {
                 self.clear_port(index, now);
             }
         }
@@ -188,7 +189,7 @@ impl<C: Controller> Core<C> {
                 if device.power.state() == PowerState::Suspending {
                     device.goes_down();
                 }
-                self.refuse_waiting(handle);
+                self.refuse_waiting(handle, UsbCoreError::Suspended);
                 self.clients.devices_changed();
                 went = true;
             }

@@ -254,12 +254,10 @@ fn reset_device_takes_the_endpoints_and_leaves_the_slot() {
             driver.start_stream(slot, &[OUT]).expect("it starts");
             play(driver, slot, 20);
             let port = driver.until_connected();
-            let reset = driver.xhci.start_port_reset(port);
-            driver.end(reset).expect("the port");
+            let reset = driver.xhci.start_reset_device(slot);
+            driver.end(reset).expect("the device");
             driver.xhci.acknowledge_port(port, 0x7F).expect("a port");
             userlib::hl::sleep_for(15);
-            let reset = driver.xhci.start_reset_device(slot);
-            driver.end(reset).expect("the slot");
             assert_eq!(driver.xhci.isoch_status(slot, 2).err(), Some(XhciError::NoEndpoint));
             let refused = driver.xhci.start_control(slot, DEVICE, &[]).err();
             assert_eq!(refused, Some(XhciError::SlotState));

@@ -525,12 +525,9 @@ fn a_reset_under_a_session_revokes_it_first() {
             // Bandwidth away from under the session, then the whole device.
             driver.configure(slot, 1 << 2, &[]).expect("dropped");
             say(diary, "dropped");
-            let reset = driver.xhci.start_port_reset(port);
-            driver.end(reset).expect("the port");
-            driver.xhci.acknowledge_port(port, 0x7F).expect("a port");
-            hl::sleep_for(15);
             let reset = driver.xhci.start_reset_device(slot);
-            driver.end(reset).expect("the slot");
+            driver.end(reset).expect("the device");
+            driver.xhci.acknowledge_port(port, 0x7F).expect("a port");
             say(diary, "reset");
             idle(diary);
         };

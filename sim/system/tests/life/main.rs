@@ -11,6 +11,7 @@ mod dsp;
 mod duplex;
 mod eager;
 mod repeat;
+mod reset;
 mod sleep;
 mod tasks;
 mod two;

@@ -190,6 +190,7 @@ fn each_error_of_usb_core_has_its_code() {
         (UsbCoreError::Bandwidth, UsbAudioError::Bandwidth),
         (UsbCoreError::NoResources, UsbAudioError::NoResources),
         (UsbCoreError::Suspended, UsbAudioError::Suspended),
+        (UsbCoreError::Resetting, UsbAudioError::Resetting),
         (UsbCoreError::Stall, UsbAudioError::ControlFailed),
         (UsbCoreError::Transaction, UsbAudioError::ControlFailed),
         (UsbCoreError::TimedOut, UsbAudioError::TimedOut),

@@ -28,6 +28,7 @@ enum Act {
     Collect(bool),
     Die(bool),
     Lose,
+    Reset(bool),
     Suspend(bool),
     Resume,
     Signal(u8),
@@ -45,6 +46,7 @@ fn act() -> impl Strategy<Value = Act> {
         "control a1",
         "configure",
         "disable",
+        "reset device",
         "suspend",
         "resume",
     ]);
@@ -76,6 +78,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => who().prop_map(Act::Collect),
         1 => who().prop_map(Act::Die),
         1 => Just(Act::Lose),
+        2 => who().prop_map(Act::Reset),
         2 => any::<bool>().prop_map(Act::Suspend),
         2 => Just(Act::Resume),
         1 => (1_u8..4).prop_map(Act::Signal),
@@ -117,6 +120,9 @@ impl Client {
             Event::Resumed(device) => {
                 assert!(self.devices.contains(&device), "resumed without being there");
                 self.asleep.retain(|known| *known != device);
+            }
+            Event::Reset(device) => {
+                assert!(self.devices.contains(&device), "reset without being there");
             }
             Event::Woken(_) => panic!("that is for another task"),
             Event::TicketDone(ticket) => assert!(self.tickets.contains(&ticket), "not its ticket"),
@@ -188,6 +194,7 @@ fn play(bench: &mut Bench, clients: &mut [Client; 2], act: Act) {
         Act::Claim(who)
         | Act::Switch(who, _)
         | Act::Ask(who)
+        | Act::Reset(who)
         | Act::Hold(who)
         | Act::Unhold(who) => {
             let client = &mut clients[usize::from(who)];
@@ -198,6 +205,7 @@ fn play(bench: &mut Bench, clients: &mut [Client; 2], act: Act) {
                     bench.core.start_set_interface(task, device, (1, alternate), now).ok()
                 }
                 Act::Ask(_) => bench.core.start_control(task, device, ASK, &[], now).ok(),
+                Act::Reset(_) => bench.core.start_reset(task, device, now).ok(),
                 Act::Claim(_) => bench.core.claim(task, device, 1).err().and(None),
                 Act::Hold(_) => bench.core.hold(task, device, 0).err().and(None),
                 _ => bench.core.unhold(task, device, 0).err().and(None),

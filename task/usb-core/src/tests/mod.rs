@@ -4,5 +4,6 @@ mod clients;
 mod disorder;
 mod enumeration;
 mod requests;
+mod resetting;
 mod sleeping;
 mod switching;
