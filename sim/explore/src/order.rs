@@ -112,8 +112,9 @@ pub(crate) struct Ladder {
     broker: u16,
     /// A server, an operation of it, and the step that it is.
     asked: Vec<(u16, u16, Step)>,
-    /// How the broker says something to the DSP.
+    /// How the broker says something to the DSP, and how it hears of an answer.
     says: (u16, u16),
+    hears: (u16, u16),
 }
 
 impl Ladder {
@@ -142,6 +143,7 @@ impl Ladder {
             broker: index("offload_broker")?,
             asked: asked.collect::<Result<_, String>>()?,
             says: message("dsp_link", "send")?,
+            hears: message("dsp_link", "pull")?,
         })
     }
 
@@ -198,11 +200,23 @@ pub(crate) struct Order {
     heard: Rc<Heard>,
 }
 
+/// Where the talk between broker and DSP is.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+enum Talk {
+    /// The broker heard what the DSP said last.
+    #[default]
+    Heard,
+    /// The broker said something, and the DSP nothing since.
+    Said,
+    /// The DSP said something, and the broker did not look since.
+    Answered,
+}
+
 /// Who spoke last, and to whom that mattered.
 #[derive(Debug, Default)]
 struct Heard {
-    /// The broker said something, and the DSP nothing since.
-    unanswered: Cell<bool>,
+    /// Where the talk between broker and DSP is.
+    talk: Cell<Talk>,
     /// When the DSP said something last.
     spoke: Cell<Option<Time>>,
     /// Gates that were closed then.
@@ -224,23 +238,27 @@ impl Order {
     }
 
     pub(crate) fn hear(&self, at: Time, record: &Record) {
-        match *record {
-            Record::Monitor { call, .. } if call[0] == Call::MailSend as u32 => {
-                self.heard.unanswered.set(false);
-                self.heard.spoke.set(Some(at));
-            }
-            _ if self.ladder.message(record) == Some(self.ladder.says) => {
-                // What the DSP said just before crosses it on its way.
-                let spoke = self.heard.spoke.get();
-                self.heard.unanswered.set(spoke.is_none_or(|spoke| at.since(spoke) > CROSSING));
-            }
-            _ => {}
+        let talk = &self.heard.talk;
+        let mail =
+            matches!(*record, Record::Monitor { call, .. } if call[0] == Call::MailSend as u32);
+        if mail {
+            self.heard.spoke.set(Some(at));
+        }
+        let asked = self.ladder.message(record);
+        if asked == Some(self.ladder.says) {
+            // What the DSP said just before crosses it on its way.
+            let crosses = self.heard.spoke.get().is_some_and(|spoke| at.since(spoke) <= CROSSING);
+            talk.set(if crosses { Talk::Heard } else { Talk::Said });
+        } else if mail && talk.get() == Talk::Said {
+            talk.set(Talk::Answered);
+        } else if asked == Some(self.ladder.hears) && talk.get() == Talk::Answered {
+            talk.set(Talk::Heard);
         }
         if let Record::Command { controller, words, .. } = *record {
             self.command(controller, words[3]);
         }
         let Some(step) = self.ladder.step(record) else { return };
-        if step == S::CloseGate && self.heard.unanswered.get() {
+        if step == S::CloseGate && talk.get() != Talk::Heard {
             self.heard.closed.set(self.heard.closed.get() + 1);
         }
         let mut seen = self.seen.borrow_mut();
@@ -308,7 +326,7 @@ mod tests {
     /// The broker is task 9, and each step is a message of its own.
     fn order() -> Order {
         let asked = DUE.iter().enumerate().map(|(n, &step)| (1, n as u16, step)).collect();
-        Order::new(Box::leak(Box::new(Ladder { broker: 9, asked, says: (2, 0) })))
+        Order::new(Box::leak(Box::new(Ladder { broker: 9, asked, says: (2, 0), hears: (3, 0) })))
     }
 
     fn play(steps: &[Step]) -> Option<String> {
@@ -341,19 +359,21 @@ mod tests {
             let args = [server << 16, 0, 0, 0];
             Record::Syscall { task: 9, number: Sysnum::Send as u32, args }
         };
-        let (told, close) = (send(2), send(1));
+        let (told, heard, close) = (send(2), send(3), send(1));
         let answer =
             Record::Monitor { call: [Call::MailSend as u32, 0, 0, 0, 0, 0], answer: [0; 4] };
         for (ms, record, closed) in [
             (0, &close, 0),
             (0, &told, 0),
             (1, &answer, 0),
+            (1, &heard, 0),
             (1, &close, 0),
             // The answer that it gave before it was told was on its way.
             (2, &told, 0),
             (2, &close, 0),
             (5, &told, 0),
-            (5, &close, 1),
+            (6, &answer, 0),
+            (6, &close, 1),
         ] {
             order.hear(Time::ms(ms), record);
             assert_eq!(order.closed_unheard(), closed);

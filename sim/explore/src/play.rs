@@ -464,9 +464,14 @@ impl<'a> Play<'a> {
     /// What the models and the kernel saw in the whole run.
     fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
-        let asleep = |what: What| matches!(what, What::Suspend | What::Hibernate | What::Resume);
-        let only_slept = self.case.strikes.iter().all(|strike| asleep(strike.what));
-        if only_slept && self.stranger.disconnects() > 0 {
+        // None of these takes a device away.
+        let stays = |what: What| match what {
+            What::Suspend | What::Hibernate | What::Resume => true,
+            What::EndProgram | What::Silence(_) | What::Delay(_) | What::Double(_) => true,
+            _ => false,
+        };
+        let stayed = self.case.strikes.iter().all(|strike| stays(strike.what));
+        if stayed && self.stranger.disconnects() > 0 {
             self.findings.push(Finding::Disconnected(self.stranger.disconnects()));
         }
         let longest = self.patience.longest();
