@@ -185,6 +185,8 @@ pub(crate) fn replies(image: &Image<'_>, found: &mut Findings) {
             let there = has_type(program, value)
                 || image.programs.iter().any(|other| has_type(other, &reply));
             found.expect(there, || format!("{of}: neither {value} nor {reply}"));
+            let several = types_called(program, value).filter(|of| !matches!(of, Type::Base(_)));
+            found.expect(several.count() < 2, || format!("{of}: {value} can be several"));
             if let Reply::Result {
                 err: ErrorType::CLike(error) | ErrorType::Complex(error), ..
             } = &op.reply
@@ -199,9 +201,15 @@ pub(crate) fn replies(image: &Image<'_>, found: &mut Findings) {
     }
 }
 
-/// Whether a program has a base type, an enum or a struct of that name.
+/// A program's base types, enums and structs of that name.
+fn types_called<'p>(program: &'p Program<'_>, name: &'p str) -> impl Iterator<Item = &'p Type> {
+    let types = program.types();
+    types.all().filter(move |(id, _)| types.name(*id) == name).map(|(_, of)| of)
+}
+
+/// Whether there is one.
 fn has_type(program: &Program<'_>, name: &str) -> bool {
-    program.types().all().any(|(id, _)| program.types().name(id) == name)
+    types_called(program, name).next().is_some()
 }
 
 /// Whether some of a value is none of its type.

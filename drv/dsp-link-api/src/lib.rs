@@ -19,9 +19,12 @@ pub struct Address {
     pub port: u32,
 }
 
+/// [`LinkEvent`]; that is its name where a debugger looks for it alone.
+pub type Event = LinkEvent;
+
 /// News from the link.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
-pub enum Event {
+pub enum LinkEvent {
     /// No more news.
     None,
     /// A datagram; its bytes are in the lease.
@@ -60,9 +63,12 @@ pub enum Event {
     Room,
 }
 
+/// [`LinkStatus`]; that is its name where a debugger looks for it alone.
+pub type Status = LinkStatus;
+
 /// What went through the link.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
-pub struct Status {
+pub struct LinkStatus {
     /// Whether the peer's side of the mailbox is up.
     pub up: bool,
     /// Datagrams sent.

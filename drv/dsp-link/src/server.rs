@@ -3,7 +3,7 @@
 use abi::TaskId;
 use dsp_abi::bell::{MAIL_TO_DSP, SETSPI};
 use dsp_abi::mailbox::{DATAGRAM, SLOTS};
-use dsp_link_api::{Address, DspLinkError, Event, MAX_PAYLOAD, Status};
+use dsp_link_api::{Address, DspLinkError, LinkEvent, LinkStatus, MAX_PAYLOAD};
 use idol_runtime::{ClientError, Leased, LenLimit, NotificationHandler, R, RequestError, W};
 use mailbox::{Change, Mailbox, Received, SendError};
 use peers::Peers;
@@ -216,7 +216,7 @@ impl InOrderDspLinkImpl for Link<'_> {
         &mut self,
         message: &RecvMessage,
         data: LenLimit<Leased<W, [u8]>, MAX_PAYLOAD>,
-    ) -> Result<Event, RequestError<DspLinkError>> {
+    ) -> Result<LinkEvent, RequestError<DspLinkError>> {
         let mut gone: Option<ClientError> = None;
         let event = self.router.pull(message.sender, |bytes| {
             let fits = bytes.len() <= data.len();
@@ -234,7 +234,7 @@ impl InOrderDspLinkImpl for Link<'_> {
         Ok(event?)
     }
 
-    fn status(&mut self, _: &RecvMessage) -> Result<Status, RequestError<DspLinkError>> {
+    fn status(&mut self, _: &RecvMessage) -> Result<LinkStatus, RequestError<DspLinkError>> {
         Ok(self.router.status())
     }
 }

@@ -61,9 +61,12 @@ pub struct Attached {
     pub doorbell: Bus,
 }
 
+/// [`IommuEvent`]; that is its name where a debugger looks for it alone.
+pub type Event = IommuEvent;
+
 /// News from `iommu`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
-pub enum Event {
+pub enum IommuEvent {
     /// No more news.
     None,
     /// A ticket of the caller's is ready for `result`.
@@ -88,9 +91,12 @@ pub enum Event {
     },
 }
 
+/// [`IommuStatus`]; that is its name where a debugger looks for it alone.
+pub type Status = IommuStatus;
+
 /// What `iommu` holds.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
-pub struct Status {
+pub struct IommuStatus {
     /// Windows open.
     pub windows: u16,
     /// Grants that stand.

@@ -4,7 +4,8 @@ use abi::TaskId;
 use addr::{Bus, Peer};
 use idol_runtime::{NotificationHandler, RequestError};
 use iommu_api::{
-    Access, Attached, Event, GrantHandle, IommuError, Part, Status, TicketHandle, WindowHandle,
+    Access, Attached, GrantHandle, IommuError, IommuEvent, IommuStatus, Part, TicketHandle,
+    WindowHandle,
 };
 use peers::Peers;
 use userlib::{RecvMessage, TIMER_MASK, sys_get_timer, sys_irq_control, sys_set_timer};
@@ -26,7 +27,7 @@ enum Trace {
         records: u32,
     },
     /// This client was told of this fault.
-    Told(TaskId, Event),
+    Told(TaskId, IommuEvent),
     Expired(u64),
     ClientDied(TaskId),
 }
@@ -255,15 +256,15 @@ impl InOrderIommuImpl for Server<'_> {
         self.answer(result)
     }
 
-    fn pull(&mut self, message: &RecvMessage) -> Result<Event, RequestError<IommuError>> {
+    fn pull(&mut self, message: &RecvMessage) -> Result<IommuEvent, RequestError<IommuError>> {
         let event = self.mapper.pull(message.sender);
-        if matches!(event, Event::WindowFault { .. } | Event::ControllerFault { .. }) {
+        if matches!(event, IommuEvent::WindowFault { .. } | IommuEvent::ControllerFault { .. }) {
             ringbuf::ringbuf_entry!(Trace::Told(message.sender, event));
         }
         Ok(event)
     }
 
-    fn status(&mut self, _: &RecvMessage) -> Result<Status, RequestError<IommuError>> {
+    fn status(&mut self, _: &RecvMessage) -> Result<IommuStatus, RequestError<IommuError>> {
         Ok(self.mapper.status())
     }
 }

@@ -119,9 +119,12 @@ pub enum Completed {
     Transferred(u16),
 }
 
+/// [`XhciEvent`]; that is its name where a debugger looks for it alone.
+pub type Event = XhciEvent;
+
 /// News from `xhci`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
-pub enum Event {
+pub enum XhciEvent {
     /// No more news.
     None,
     /// A port has change bits set (to `usb_core`).
@@ -263,9 +266,12 @@ pub struct SidebandStatus {
     pub device_present: bool,
 }
 
+/// [`XhciStatus`]; that is its name where a debugger looks for it alone.
+pub type Status = XhciStatus;
+
 /// What the driver holds.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
-pub struct Status {
+pub struct XhciStatus {
     /// Slots in use.
     pub slots: u8,
     /// Sidebands registered.

@@ -14,8 +14,9 @@ use iommu_api::WindowHandle;
 use usb_types::{Setup, Speed};
 use userlib::{RecvMessage, TIMER_MASK, sys_irq_control};
 use xhci_api::{
-    Completed, ControllerInfo, Event, InterrupterRequest, IsochStatus, Placement, PortStatus,
-    SidebandHandle, SidebandKind, SidebandStatus, SlotHandle, Status, TicketHandle, XhciError,
+    Completed, ControllerInfo, InterrupterRequest, IsochStatus, Placement, PortStatus,
+    SidebandHandle, SidebandKind, SidebandStatus, SlotHandle, TicketHandle, XhciError, XhciEvent,
+    XhciStatus,
 };
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
@@ -86,7 +87,7 @@ impl InOrderXhciImpl for Driver<'_> {
         })
     }
 
-    fn pull(&mut self, message: &RecvMessage) -> Answer<Event> {
+    fn pull(&mut self, message: &RecvMessage) -> Answer<XhciEvent> {
         let client = self.client(message.sender)?;
         Ok(self.next_news(client))
     }
@@ -506,10 +507,10 @@ impl InOrderXhciImpl for Driver<'_> {
         Ok(self.sidebands.get(sideband, caller).map_err(handle_error)?.status())
     }
 
-    fn status(&mut self, _: &RecvMessage) -> Answer<Status> {
+    fn status(&mut self, _: &RecvMessage) -> Answer<XhciStatus> {
         let pages = self.sidebands.iter().flat_map(|(_, _, sideband)| sideband.held_pages());
         let endpoints = self.sidebands.iter().map(|(_, _, s)| s.endpoints.count_ones());
-        Ok(Status {
+        Ok(XhciStatus {
             slots: self.slots.len() as u8,
             sidebands: self.sidebands.len() as u8,
             interrupters: self.interrupters.count() as u8,

@@ -465,10 +465,17 @@ impl<'a> Play<'a> {
     fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
         // None of these takes a device away.
-        let stays = |what: What| match what {
-            What::Suspend | What::Hibernate | What::Resume => true,
-            What::EndProgram | What::Silence(_) | What::Delay(_) | What::Double(_) => true,
-            _ => false,
+        let stays = |what: What| {
+            matches!(
+                what,
+                What::Suspend
+                    | What::Hibernate
+                    | What::Resume
+                    | What::EndProgram
+                    | What::Silence(_)
+                    | What::Delay(_)
+                    | What::Double(_)
+            )
         };
         let stayed = self.case.strikes.iter().all(|strike| stays(strike.what));
         if stayed && self.stranger.disconnects() > 0 {

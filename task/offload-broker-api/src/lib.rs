@@ -111,9 +111,12 @@ pub struct SessionInfo {
     pub vote: bool,
 }
 
+/// [`BrokerStatus`]; that is its name where a debugger looks for it alone.
+pub type Status = BrokerStatus;
+
 /// What the broker holds.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
-pub struct Status {
+pub struct BrokerStatus {
     /// Sessions that are not free.
     pub sessions: u8,
     /// Votes that stand.

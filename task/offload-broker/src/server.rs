@@ -18,7 +18,7 @@ use fifo::Fifo;
 use idol_runtime::{NotificationHandler, RequestError};
 use iommu_api::{Iommu, IommuError};
 use offload_broker_api::{
-    BrokerError, RouteHandle, RouteRequest, RouteState, SessionInfo, SessionPhase, Status,
+    BrokerError, BrokerStatus, RouteHandle, RouteRequest, RouteState, SessionInfo, SessionPhase,
 };
 use peers::Peers;
 use usb_audio_api::{UsbAudio, UsbAudioError};
@@ -500,7 +500,7 @@ impl InOrderOffloadBrokerImpl for Executor<'_> {
         Ok(self.core.session(index).ok_or(BrokerError::NoSession)?)
     }
 
-    fn status(&mut self, _: &RecvMessage) -> Result<Status, RequestError<BrokerError>> {
-        Ok(Status { announced: self.port.is_some(), ..self.core.status() })
+    fn status(&mut self, _: &RecvMessage) -> Result<BrokerStatus, RequestError<BrokerError>> {
+        Ok(BrokerStatus { announced: self.port.is_some(), ..self.core.status() })
     }
 }

@@ -165,9 +165,12 @@ pub enum Completed {
     },
 }
 
+/// [`UsbAudioEvent`]; that is its name where a debugger looks for it alone.
+pub type Event = UsbAudioEvent;
+
 /// News from `usb_audio`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
-pub enum Event {
+pub enum UsbAudioEvent {
     /// No more news.
     None,
     /// A card is ready.
@@ -186,9 +189,12 @@ pub enum Event {
     Room(StreamHandle),
 }
 
+/// [`UsbAudioStatus`]; that is its name where a debugger looks for it alone.
+pub type Status = UsbAudioStatus;
+
 /// What `usb_audio` holds.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
-pub struct Status {
+pub struct UsbAudioStatus {
     /// Card numbers in use, vanished ones included.
     pub cards: u8,
     /// Open streams.

@@ -4,8 +4,8 @@ use abi::TaskId;
 use idol_runtime::{Leased, LenLimit, NotificationHandler, R, RequestError};
 use peers::Peers;
 use usb_audio_api::{
-    CardInfo, Completed, Drive, Event, Status, StreamDescription, StreamFormat, StreamHandle,
-    StreamId, TicketHandle, UsbAudioError,
+    CardInfo, Completed, Drive, StreamDescription, StreamFormat, StreamHandle, StreamId,
+    TicketHandle, UsbAudioError, UsbAudioEvent, UsbAudioStatus,
 };
 use usb_core_api::{DeviceHandle, DeviceInfo, PipeStatus, UsbCore, UsbCoreError};
 use usb_desc::{AlternateNumber, InterfaceNumber};
@@ -211,7 +211,10 @@ impl NotificationHandler for AudioServer<'_> {
 }
 
 impl InOrderUsbAudioImpl for AudioServer<'_> {
-    fn pull(&mut self, message: &RecvMessage) -> Result<Event, RequestError<UsbAudioError>> {
+    fn pull(
+        &mut self,
+        message: &RecvMessage,
+    ) -> Result<UsbAudioEvent, RequestError<UsbAudioError>> {
         Ok(self.engine.op_pull(message.sender)?)
     }
 
@@ -324,7 +327,7 @@ impl InOrderUsbAudioImpl for AudioServer<'_> {
         self.done(answer)
     }
 
-    fn status(&mut self, _: &RecvMessage) -> Result<Status, RequestError<UsbAudioError>> {
+    fn status(&mut self, _: &RecvMessage) -> Result<UsbAudioStatus, RequestError<UsbAudioError>> {
         Ok(self.engine.op_status())
     }
 }

@@ -83,9 +83,12 @@ pub enum Depth {
     All,
 }
 
+/// [`UsbCoreEvent`]; that is its name where a debugger looks for it alone.
+pub type Event = UsbCoreEvent;
+
 /// News from `usb_core`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Packed)]
-pub enum Event {
+pub enum UsbCoreEvent {
     /// No more news.
     None,
     /// A device is configured.
@@ -128,9 +131,12 @@ pub struct PipeStatus {
     pub underruns: u32,
 }
 
+/// [`UsbCoreStatus`]; that is its name where a debugger looks for it alone.
+pub type Status = UsbCoreStatus;
+
 /// What `usb_core` holds.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Packed)]
-pub struct Status {
+pub struct UsbCoreStatus {
     /// Devices attached.
     pub devices: u8,
     /// Holds that stand.

@@ -4,7 +4,8 @@ use abi::TIMER_MASK;
 use idol_runtime::{Leased, LenLimit, NotificationHandler, R, RequestError, W};
 use peers::Peers;
 use usb_core_api::{
-    Depth, DeviceHandle, DeviceInfo, Event, PipeStatus, Status, TicketHandle, UsbCoreError,
+    Depth, DeviceHandle, DeviceInfo, PipeStatus, TicketHandle, UsbCoreError, UsbCoreEvent,
+    UsbCoreStatus,
 };
 use usb_types::{EndpointAddress, Setup};
 use userlib::{RecvMessage, sys_get_timer, sys_set_timer};
@@ -127,7 +128,7 @@ impl NotificationHandler for Server<'_> {
 }
 
 impl InOrderUsbCoreImpl for Server<'_> {
-    fn pull(&mut self, message: &RecvMessage) -> Answer<Event> {
+    fn pull(&mut self, message: &RecvMessage) -> Answer<UsbCoreEvent> {
         self.core.meet(message.sender);
         let event = self.core.pull(message.sender);
         self.answer(Ok(event))
@@ -303,7 +304,7 @@ impl InOrderUsbCoreImpl for Server<'_> {
         self.answer(result)
     }
 
-    fn status(&mut self, _: &RecvMessage) -> Answer<Status> {
+    fn status(&mut self, _: &RecvMessage) -> Answer<UsbCoreStatus> {
         let status = self.core.status();
         self.answer(Ok(status))
     }

@@ -118,8 +118,7 @@ fn straight(board: &mut Board<'_>, servers: &Servers<'_>) -> Result<u32, String>
         Ok(())
     };
     answers(STATUS, &[], &has_device)?;
-    // Two of one name are in the broker's debug information.
-    answers("OffloadBroker.status", &[], &is_value("Status"))?;
+    answers("OffloadBroker.status", &[], &is_value("BrokerStatus"))?;
     answers("Jefe.record", &["task=1"], &is_value("Record"))?;
     // Nobody has such a device, and the refusal has its name.
     answers(DEVICE, &["device=(7, 9, 0)"], &|answer| matches!(answer, Answer::Error(_, Some(_))))?;
