@@ -49,7 +49,7 @@ fn r33_a_reset_device_goes_the_way_to_its_configuration_again_and_its_clients_ar
 
 #[test]
 fn meanwhile_it_answers_that_and_alternate_0_needs_no_device() {
-    let (mut bench, device, _) = stuck();
+    let (mut bench, device, ticket) = stuck();
     let now = bench.now;
     let asked = bench.core.start_control(CLIENT, device, GET, &[], now).err();
     assert_eq!(asked, Some(UsbCoreError::Resetting));
@@ -65,6 +65,7 @@ fn meanwhile_it_answers_that_and_alternate_0_needs_no_device() {
     bench.settle();
     assert_eq!(bench.core.status().owed, 0, "the reset did it");
     assert_eq!(bench.core.pull(CLIENT), Event::Reset(device));
+    assert_eq!(bench.core.pull(CLIENT), Event::TicketDone(ticket));
     assert_eq!(bench.switch(device, 1).err(), None);
 }
 
