@@ -172,11 +172,17 @@ impl Enumeration {
         (enumeration, Next::Wait(Pause::Debounce))
     }
 
-    /// The device that has `slot` is to be reset.
-    pub(crate) fn again(slot: Slot) -> (Self, Request) {
+    /// The device `known`, which has `slot`, is to be reset. The slot is left in
+    /// the state Default, with endpoint 0 as it was (xHCI 1.2 section 4.6.11): from
+    /// there the device is addressed.
+    pub(crate) fn again(slot: Slot, known: &Device, speed: Speed) -> (Self, Request) {
         let (mut enumeration, _) = Self::new();
         enumeration.step = Step::Reset;
         enumeration.slot = Some(slot);
+        enumeration.max_packet0 = match speed {
+            Speed::Super | Speed::SuperPlus => 512,
+            Speed::Low | Speed::Full | Speed::High => known.packet_size_0.into(),
+        };
         (enumeration, Request::ResetDevice)
     }
 
@@ -229,7 +235,8 @@ impl Enumeration {
             (Step::Recovery, Answer::TimeUp(port)) => self.recovered(port),
             (Step::EnableSlot, Answer::Slot(slot)) => {
                 self.slot = Some(slot);
-                self.address_blocked()
+                let max_packet0 = self.max_packet0;
+                self.ask(Step::AddressBlocked, Request::Address { block: true, max_packet0 })
             }
             (Step::AddressBlocked, Answer::Done) => {
                 self.ask(Step::ReadHead, read_descriptor(DEVICE, 8))
@@ -278,21 +285,16 @@ impl Enumeration {
             return Next::Failed(Failure::NotEnabled);
         };
         self.speed = speed;
+        if self.slot.is_some() {
+            return self.address();
+        }
         self.max_packet0 = match speed {
             // Full speed has four sizes; eight bytes arrive with any of them.
             Speed::Low | Speed::Full => 8,
             Speed::High => 64,
             Speed::Super | Speed::SuperPlus => 512,
         };
-        match self.slot {
-            None => self.ask(Step::EnableSlot, Request::EnableSlot(speed)),
-            Some(_) => self.address_blocked(),
-        }
-    }
-
-    fn address_blocked(&mut self) -> Next {
-        let max_packet0 = self.max_packet0;
-        self.ask(Step::AddressBlocked, Request::Address { block: true, max_packet0 })
+        self.ask(Step::EnableSlot, Request::EnableSlot(speed))
     }
 
     fn head(&mut self, head: &[u8]) -> Next {

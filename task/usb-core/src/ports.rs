@@ -165,7 +165,8 @@ impl<C: Controller> Core<C> {
         store: StoreIndex,
         now: u64,
     ) {
-        let (enumeration, request) = Enumeration::again(slot);
+        let Ok((_, known)) = self.devices.find(device) else { return };
+        let (enumeration, request) = Enumeration::again(slot, &known.descriptor, known.speed);
         let (wait, store, of) = (Wait::Until(now), Some(store), Some(device));
         self.ports[index] = Port::Enumerating(Attempt { enumeration, wait, number: 1, store, of });
         self.request(index, request, now);
