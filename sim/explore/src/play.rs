@@ -128,6 +128,8 @@ pub(crate) struct Play<'a> {
     patience: Patience,
     order: Order,
     stranger: Stranger,
+    /// The system was told to sleep with all its devices, whoever holds them.
+    hibernates: bool,
     /// How long the next stream took to begin.
     enable: Time,
 }
@@ -149,6 +151,7 @@ impl Play<'_> {
 
     /// Tells the system to suspend, or to resume.
     pub(crate) fn ring(&mut self, bell: u16) {
+        self.hibernates |= bell == bell::HIBERNATE;
         self.tell(|| match bell {
             bell::RESUME => "the system is told to resume".to_owned(),
             _ => "the system is told to suspend".to_owned(),
@@ -177,9 +180,8 @@ impl Play<'_> {
 
     /// What cannot be otherwise when nothing goes wrong and nobody competes.
     pub(crate) fn must(&mut self, done: Result<(), String>) {
-        if let (Err(why), true, true) =
-            (done, self.case.strikes.is_empty(), self.case.scenario.is_alone())
-        {
+        let alone = self.case.scenario.is_alone() && !self.hibernates;
+        if let (Err(why), true, true) = (done, self.case.strikes.is_empty(), alone) {
             self.findings.push(Finding::Undone(why));
         }
     }
@@ -263,6 +265,7 @@ impl<'a> Play<'a> {
             patience,
             order,
             stranger,
+            hibernates: false,
             enable: Time::ZERO,
         };
         play.plan();

@@ -77,10 +77,8 @@ impl Ask {
         match self {
             Self::Card256 | Self::NoFormat | Self::ForeignDisable => {}
             Self::OtherMessage => bytes[3] = bytes[3].wrapping_add(1 + rng.below(4) as u8),
-            Self::CutShort => {
-                let rest = Header::LEN as u32 + rng.below((len - Header::LEN) as u32);
-                bytes.truncate(rest as usize);
-            }
+            // Within the last field.
+            Self::CutShort => bytes.truncate(len - 1 - rng.below(3) as usize),
             Self::ShortField => {
                 bytes.truncate(len - 2);
                 bytes[field + 1] = 2;
