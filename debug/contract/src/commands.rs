@@ -7,6 +7,7 @@ use addr::Virt;
 use dump::Register;
 use idol::{ErrorType, Reply};
 use object::{Object as _, ObjectSymbol};
+use std::collections::BTreeSet;
 use view::types::{Struct, Type, TypeId, Types, Variable};
 use view::{Programs, System, Value, descriptor, margin};
 
@@ -178,6 +179,9 @@ pub(crate) fn replies(image: &Image<'_>, found: &mut Findings) {
             continue;
         }
         let Ok(interface) = idol::check_text(program.name.as_ref(), text) else { continue };
+        // An enum's payloads are of its own name space.
+        let payloads: BTreeSet<_> =
+            program.types().all().flat_map(|(_, of)| payloads(of)).collect();
         for op in &interface.ops {
             let of = format!("{}.{}", interface.name.text, op.name.text);
             let reply = format!("{}_{}_REPLY", interface.name.text, op.name.text);
@@ -185,8 +189,9 @@ pub(crate) fn replies(image: &Image<'_>, found: &mut Findings) {
             let there = has_type(program, value)
                 || image.programs.iter().any(|other| has_type(other, &reply));
             found.expect(there, || format!("{of}: neither {value} nor {reply}"));
-            let several = types_called(program, value).filter(|of| !matches!(of, Type::Base(_)));
-            found.expect(several.count() < 2, || format!("{of}: {value} can be several"));
+            let named = types_called(program, value).filter(|(id, _)| !payloads.contains(id));
+            let shapes: BTreeSet<_> = named.filter_map(|(_, of)| shape(of)).collect();
+            found.expect(shapes.len() < 2, || format!("{of}: {value} can be several"));
             if let Reply::Result {
                 err: ErrorType::CLike(error) | ErrorType::Complex(error), ..
             } = &op.reply
@@ -202,9 +207,31 @@ pub(crate) fn replies(image: &Image<'_>, found: &mut Findings) {
 }
 
 /// A program's base types, enums and structs of that name.
-fn types_called<'p>(program: &'p Program<'_>, name: &'p str) -> impl Iterator<Item = &'p Type> {
+fn types_called<'p>(
+    program: &'p Program<'_>,
+    name: &'p str,
+) -> impl Iterator<Item = (TypeId, &'p Type)> {
     let types = program.types();
-    types.all().filter(move |(id, _)| types.name(*id) == name).map(|(_, of)| of)
+    types.all().filter(move |(id, _)| types.name(*id) == name)
+}
+
+/// The structs that an enum's variants are.
+fn payloads(of: &Type) -> Vec<TypeId> {
+    match of {
+        Type::Enum(of) => of.variants.iter().map(|variant| variant.payload.of).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What tells a struct or an enum from others of its name. A debugger knows that one
+/// is there several times, once for each unit that it was compiled in.
+fn shape(of: &Type) -> Option<(usize, Vec<&str>)> {
+    match of {
+        Type::Struct(of) => Some((of.size, of.members.iter().map(|m| &*m.name).collect())),
+        Type::Enum(of) => Some((of.size, of.variants.iter().map(|v| &*v.payload.name).collect())),
+        Type::CEnum(of) => Some((of.size, of.variants.iter().map(|v| &*v.0).collect())),
+        _ => None,
+    }
 }
 
 /// Whether there is one.
