@@ -155,7 +155,7 @@ impl Scenario {
                 play.order(self.longest(), Path::Offload);
                 play.until_packets(Time::ms(1_000));
                 // Every third time with the device that plays.
-                let all = play.case.seed % 3 == 0;
+                let all = play.case.seed.is_multiple_of(3);
                 play.ring(if all { bell::HIBERNATE } else { bell::SUSPEND });
                 // A bus needs 45 ms to go down and to come up.
                 play.scene.run_for(Time::ms(u64::from(rng.below(80))));
