@@ -8,13 +8,17 @@ use crate::op::{Kind, Op, Wait};
 use crate::pages::Page;
 use crate::rings::{Held, displaced, released};
 use crate::sideband::{Pages, Placed, RINGS, RingPages, Sideband};
+use crate::suspend::pause_until;
 use abi::TaskId;
 use addr::PAGE;
 use handles::{Cancelled, Handle};
-use iommu_api::{Access, GrantHandle, Part, WindowHandle};
+use iommu_api::{Access, GrantHandle, IommuError, Part, WindowHandle};
 use xhci_api::{
     Completed, GateOpening, PlacedRing, Placement, RevokeReason, SidebandHandle, XhciError,
 };
+
+/// How long to wait for a ticket of the mapper's, in milliseconds.
+const TICKET_MS: u64 = 1;
 
 /// The parts of a window that hold rings, in their order.
 const RING_PARTS: [Part; RINGS] = [Part::DataRing, Part::SyncRing];
@@ -181,9 +185,15 @@ impl Driver<'_> {
         loop {
             let Some(grant) = first_grant(pages) else { return Begin::Next };
             let Some(given) = grant.take() else { return Begin::Next };
-            // What cannot be revoked is not there any more.
-            if let Ok(ticket) = self.iommu.start_revoke(given) {
-                return Begin::Wait(Wait::Iommu(ticket));
+            match self.iommu.start_revoke(given) {
+                Ok(ticket) => return Begin::Wait(Wait::Iommu(ticket)),
+                // Others are under way.
+                Err(IommuError::NoTickets) => {
+                    *grant = Some(given);
+                    return pause_until(Self::now() + TICKET_MS);
+                }
+                // What cannot be revoked is not there any more.
+                Err(_) => {}
             }
         }
     }

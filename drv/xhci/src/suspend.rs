@@ -188,6 +188,7 @@ fn look_again(op: &mut Op) -> Begin {
     pause_until(Driver::now() + LOOK_MS + CUT_MS)
 }
 
-const fn pause_until(until: u64) -> Begin {
+/// Has the step begin again then, in milliseconds.
+pub(crate) const fn pause_until(until: u64) -> Begin {
     Begin::Wait(Wait::Pause { until })
 }

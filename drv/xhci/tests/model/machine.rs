@@ -22,6 +22,8 @@ pub(crate) const PEER_CHANGED: u32 = 1 << 2;
 
 const RAM: Phys = Phys(0x4400_0000);
 const PAGES: u32 = 0x150;
+/// The controller's StreamID.
+const STREAM: u16 = 0x10;
 const DMA_XHCI: (u8, Phys, u16) = (0, Phys(0x4400_0000), 64);
 const DMA_RING: (u8, Phys, u16) = (1, Phys(0x4404_0000), 64);
 const DMA_MEDIA: (u8, Phys, u16) = (2, Phys(0x4408_0000), 64);
@@ -119,7 +121,7 @@ fn iommu_task() -> Task {
             tables: pool(TABLES),
             answers: pool(ANSWERS),
             pools,
-            controllers: &[iommu::ControllerSpec { stream: 0x10, driver: XHCI }],
+            controllers: &[iommu::ControllerSpec { stream: STREAM, driver: XHCI }],
             fault: 1,
             tlb: 2,
             peer_changed: 4,
@@ -226,8 +228,9 @@ impl Machine {
         let map = Map { msi_frame: FRAME, smmu: SMMU, ecam: ECAM };
         let layout = Layout { ram: RAM, ..Layout::virt(PAGES) };
         let mut board = Board::new(layout, map, places, vec![personality], plan, seed);
-        for (_, base, pages) in [DMA_XHCI, DMA_RING] {
-            board.parts.manage(base, pages.into(), Owner::AnyStream);
+        let own = Owner::Stream(fabric::StreamId(STREAM));
+        for ((_, base, pages), owner) in [(DMA_XHCI, own), (DMA_RING, Owner::AnyStream)] {
+            board.parts.manage(base, pages.into(), owner);
         }
         board.parts.give(DMA_MEDIA.1, DMA_MEDIA.2.into(), Owner::AnyStream);
         board.parts.manage(TABLES.1, TABLES.2.into(), Owner::Tables);
