@@ -321,6 +321,7 @@ pub(crate) fn entries(image: &Image<'_>, found: &mut Findings) {
 
 pub(crate) fn one_task(image: &Image<'_>, taken: &Taken<'_>, found: &mut Findings) {
     let Some(one) = taken.dump.task else { return };
-    let there = one.task.index() < image.tasks().len();
-    found.expect(there, || format!("task {}", one.task.index()));
+    // The number is an index, without a generation.
+    let there = usize::from(one.task.0) < image.tasks().len();
+    found.expect(there, || format!("task {}", one.task.0));
 }

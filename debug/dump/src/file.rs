@@ -34,7 +34,8 @@ pub struct Dump {
 /// What a dump of one task is of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct OneTask {
-    /// The task, and which incarnation of it.
+    /// The task. A file has its index alone, as Humility takes the number for one;
+    /// which incarnation it was is in its record.
     pub task: TaskId,
     /// When it was taken, in milliseconds since start.
     pub time: u64,
@@ -96,7 +97,7 @@ impl Dump {
         let mut notes = Vec::new();
         if let Some(OneTask { task, time }) = self.task {
             let mut of = TASK_MAGIC.to_vec();
-            of.extend(task.0.to_le_bytes());
+            of.extend((task.index() as u16).to_le_bytes());
             of.extend([0; 4]);
             of.extend(time.to_le_bytes());
             notes.push(note(TASK, &of));

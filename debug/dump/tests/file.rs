@@ -52,7 +52,7 @@ fn dump() -> Dump {
 
 #[test]
 fn what_is_written_is_what_is_read() {
-    let task = Some(OneTask { task: TaskId(0x0C03), time: 1 << 40 });
+    let task = Some(OneTask { task: TaskId(3), time: 1 << 40 });
     for written in [dump(), Dump { registers: None, task, ..dump() }] {
         let read = Dump::read(&written.write()).unwrap();
         assert_eq!(read.memory, written.memory);
@@ -60,6 +60,14 @@ fn what_is_written_is_what_is_read() {
         assert_eq!(read.task, written.task);
         assert_eq!(read.archive.bytes(), written.archive.bytes());
     }
+}
+
+/// Humility takes the number of the task for its index.
+#[test]
+fn a_task_that_had_died_before_is_known_by_its_index() {
+    let task = Some(OneTask { task: TaskId(0x0C03), time: 7 });
+    let read = Dump::read(&Dump { task, ..dump() }.write()).unwrap();
+    assert_eq!(read.task, Some(OneTask { task: TaskId(3), time: 7 }));
 }
 
 #[test]
