@@ -27,6 +27,9 @@ enum Trace {
     #[count(skip)]
     None,
     Link(Change),
+    /// A datagram of so many bytes came in, and one went out.
+    Received(usize),
+    Sent(usize),
     BadLength(u32),
     BadHead(u32),
     Flood,
@@ -105,7 +108,10 @@ impl Link<'_> {
         for taken in 0..BUDGET {
             match self.mailbox.receive(&mut self.pages, &mut self.scratch) {
                 Received::Empty => return taken > 0,
-                Received::Datagram(len) => self.router.incoming(&self.scratch[..len]),
+                Received::Datagram(len) => {
+                    ringbuf::ringbuf_entry!(Trace::Received(len));
+                    self.router.incoming(&self.scratch[..len]);
+                }
                 Received::BadLength(length) => {
                     ringbuf::ringbuf_entry!(Trace::BadLength(length));
                     self.router.count_dropped();
@@ -198,6 +204,7 @@ impl InOrderDspLinkImpl for Link<'_> {
         let len = frame.encode(payload, &mut self.scratch).map_err(|_| DspLinkError::TooLong)?;
         let refusal = match self.mailbox.send(&mut self.pages, &self.scratch[..len]) {
             Ok(()) => {
+                ringbuf::ringbuf_entry!(Trace::Sent(len));
                 self.router.sent();
                 self.ring();
                 return Ok(());

@@ -2,6 +2,7 @@
 
 use abi::TaskId;
 use addr::{Bus, Peer};
+use handles::Handle;
 use idol_runtime::{NotificationHandler, RequestError};
 use iommu_api::{
     Access, Attached, GrantHandle, IommuError, IommuEvent, IommuStatus, Part, TicketHandle,
@@ -30,9 +31,39 @@ enum Trace {
     Told(TaskId, IommuEvent),
     Expired(u64),
     ClientDied(TaskId),
+    Opened {
+        window: u16,
+        controller: u8,
+    },
+    /// The controller sees a part.
+    Placed {
+        window: u16,
+        part: Part,
+    },
+    /// The peer sees a part.
+    Mapped {
+        window: u16,
+        part: Part,
+    },
+    /// The peer is told to forget all parts.
+    Unmapping {
+        window: u16,
+    },
+    Displaced {
+        window: u16,
+        part: Part,
+    },
+    Closed {
+        window: u16,
+    },
 }
 
-ringbuf::counted_ringbuf!(Trace, 32, Trace::None);
+ringbuf::counted_ringbuf!(Trace, 48, Trace::None);
+
+/// A window's place in the table.
+fn place(window: WindowHandle) -> u16 {
+    window.raw().index
+}
 
 struct Server<'c> {
     config: &'c Config,
@@ -73,6 +104,18 @@ impl Server<'_> {
         }
         self.after();
         Ok(result?)
+    }
+
+    /// Answers a client, and notes what was done if it was.
+    fn done<T>(
+        &mut self,
+        result: Result<T, IommuError>,
+        what: impl FnOnce(&T) -> Trace,
+    ) -> Result<T, RequestError<IommuError>> {
+        if let Ok(done) = &result {
+            ringbuf::ringbuf_entry!(what(done));
+        }
+        self.answer(result)
     }
 
     /// Runs what may end the reason why the fault interrupt is masked.
@@ -157,7 +200,7 @@ impl InOrderIommuImpl for Server<'_> {
         controller: u8,
     ) -> Result<WindowHandle, RequestError<IommuError>> {
         let result = self.mapper.open_window(message.sender, controller);
-        self.answer(result)
+        self.done(result, |window| Trace::Opened { window: place(*window), controller })
     }
 
     fn close_window(
@@ -166,7 +209,7 @@ impl InOrderIommuImpl for Server<'_> {
         window: WindowHandle,
     ) -> Result<(), RequestError<IommuError>> {
         let result = self.unmasking(|mapper| mapper.close_window(message.sender, window));
-        self.answer(result)
+        self.done(result, |()| Trace::Closed { window: place(window) })
     }
 
     fn place(
@@ -181,7 +224,7 @@ impl InOrderIommuImpl for Server<'_> {
     ) -> Result<Bus, RequestError<IommuError>> {
         let pages = (pool, page, count);
         let result = self.mapper.place(message.sender, window, part, pages, access);
-        self.answer(result)
+        self.done(result, |_| Trace::Placed { window: place(window), part })
     }
 
     fn displace(
@@ -191,7 +234,7 @@ impl InOrderIommuImpl for Server<'_> {
         part: Part,
     ) -> Result<(), RequestError<IommuError>> {
         let result = self.unmasking(|mapper| mapper.displace(message.sender, window, part));
-        self.answer(result)
+        self.done(result, |()| Trace::Displaced { window: place(window), part })
     }
 
     fn grant(
@@ -234,7 +277,7 @@ impl InOrderIommuImpl for Server<'_> {
         access: Access,
     ) -> Result<Peer, RequestError<IommuError>> {
         let result = self.mapper.map_peer(message.sender, window, part, grant, access);
-        self.answer(result)
+        self.done(result, |_| Trace::Mapped { window: place(window), part })
     }
 
     fn start_unmap_peer(
@@ -244,7 +287,7 @@ impl InOrderIommuImpl for Server<'_> {
     ) -> Result<TicketHandle, RequestError<IommuError>> {
         let now = sys_get_timer().now;
         let result = self.mapper.start_unmap_peer(message.sender, window, now);
-        self.answer(result)
+        self.done(result, |_| Trace::Unmapping { window: place(window) })
     }
 
     fn result(

@@ -9,6 +9,7 @@ use crate::rings::Held;
 use crate::sideband::Sideband;
 use crate::steps::Step;
 use crate::trace::{Trace, note};
+use handles::Handle;
 use iommu_api::IommuError;
 use trb::{Command, CompletionCode, PortId};
 use usb_types::Direction;
@@ -129,6 +130,9 @@ impl Driver<'_> {
     fn step(&mut self, id: OpId) {
         let Some(mut op) = self.ops.get(id) else { return };
         let Some(step) = op.step() else { return self.finish(id) };
+        if let Some(sideband) = op.sideband() {
+            note(Trace::Session(sideband.raw().index, step));
+        }
         let deaths = self.deaths;
         let begun = match self.hw {
             Some(hw) => self.begin_step(&hw, id, &mut op, step),

@@ -9,6 +9,8 @@ pub(crate) enum Trace {
     None,
     /// Start-up came this far.
     Startup(crate::startup::Stage),
+    /// A step for the session in this place of the sideband table.
+    Session(u16, crate::steps::Step),
     /// The controller is unusable, and why.
     Died(crate::death::Cause),
     /// A command ended otherwise than well.
@@ -29,7 +31,7 @@ pub(crate) enum Trace {
     ControllerFault,
 }
 
-ringbuf::counted_ringbuf!(Trace, 32, Trace::None);
+ringbuf::counted_ringbuf!(Trace, 48, Trace::None);
 
 /// Notes `event`.
 pub(crate) fn note(event: Trace) {

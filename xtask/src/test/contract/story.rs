@@ -9,11 +9,11 @@ use view::System;
 
 /// Events that each task's ring has to tell of, in this order.
 const RINGS: [(&str, &[&str]); 7] = [
-    ("iommu", &["Attached"]),
-    ("dsp_link", &["Link"]),
-    ("xhci", &["Startup"]),
+    ("iommu", &["Attached", "Opened", "Placed", "Mapped", "Unmapping", "Displaced", "Closed"]),
+    ("dsp_link", &["Link", "Received", "Sent"]),
+    ("xhci", &["Startup", "Session"]),
     ("usb_core", &["Connected", "Step", "Attached", "Detached"]),
-    ("usb_audio", &["CardAdded", "CardRemoved"]),
+    ("usb_audio", &["CardAdded", "Opened", "Closed", "CardRemoved"]),
     ("offload_broker", &["Session"]),
     ("player", &["Taken", "Routed", "Finished"]),
 ];
