@@ -87,8 +87,6 @@ pub enum DspLinkError {
     Down = 1,
     /// The mailbox is full: wait for `Room`.
     Full,
-    /// The payload is longer than a datagram holds.
-    TooLong,
     /// The port is not the caller's: a defect of the caller.
     NotPortOwner,
     /// All ports are taken.

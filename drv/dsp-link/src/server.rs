@@ -7,6 +7,7 @@ use dsp_link_api::{Address, DspLinkError, LinkEvent, LinkStatus, MAX_PAYLOAD};
 use idol_runtime::{ClientError, Leased, LenLimit, NotificationHandler, R, RequestError, W};
 use mailbox::{Change, Mailbox, Received, SendError};
 use peers::Peers;
+use qmi::qrtr::HEADER_LEN;
 use userlib::{RecvMessage, TIMER_MASK, sys_get_timer, sys_irq_control, sys_set_timer};
 
 use crate::Config;
@@ -14,6 +15,8 @@ use crate::pages::Pages;
 use crate::router::Router;
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
+
+const _: () = assert!(HEADER_LEN + MAX_PAYLOAD == DATAGRAM, "a datagram holds a payload");
 
 /// Datagrams taken in one go: two mailboxes full. What a flood has beyond that
 /// waits for [`BREATHER`], and then for the ring's own limit.
@@ -201,7 +204,10 @@ impl InOrderDspLinkImpl for Link<'_> {
         let mut payload = [0; MAX_PAYLOAD];
         let payload = &mut payload[..data.len()];
         data.read_range(0..data.len(), payload)?;
-        let len = frame.encode(payload, &mut self.scratch).map_err(|_| DspLinkError::TooLong)?;
+        // A lease that is longer than a payload is its client's fault.
+        let Ok(len) = frame.encode(payload, &mut self.scratch) else {
+            unreachable!("a datagram holds a payload")
+        };
         let refusal = match self.mailbox.send(&mut self.pages, &self.scratch[..len]) {
             Ok(()) => {
                 ringbuf::ringbuf_entry!(Trace::Sent(len));
@@ -210,7 +216,7 @@ impl InOrderDspLinkImpl for Link<'_> {
                 return Ok(());
             }
             Err(SendError::Down) => DspLinkError::Down,
-            Err(SendError::TooLong) => DspLinkError::TooLong,
+            Err(SendError::TooLong) => unreachable!("a datagram is not longer than a slot"),
             Err(SendError::Full) => {
                 self.router.refused_full(message.sender);
                 DspLinkError::Full

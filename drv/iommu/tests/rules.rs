@@ -4,7 +4,9 @@ mod bench;
 
 use abi::{Generation, TaskId};
 use addr::{Bus, Peer};
-use bench::{BROKER, MEDIA, RINGS, STRANGER, STREAM, XHCI, attached, close, on_board, session};
+use bench::{
+    BROKER, MEDIA, RINGS, STRANGER, STREAM, XHCI, attached, close, on_board, on_board_with, session,
+};
 use dsp_abi::SESSIONS;
 use iommu::mapper::{CONFIRM_MS, MAX_GRANTS, MAX_OWN};
 use iommu_api::{Access, Event, IommuError, Part, Status};
@@ -119,6 +121,29 @@ fn lengths_places_and_double_use_are_refused_each_with_its_code() {
         let place = mapper.place(XHCI, other, Part::DataRing, (1, 0, 1), RW);
         assert_eq!(place, Err(IommuError::NotAttached));
     });
+}
+
+/// R18: each number of pages for tables is too few for something, or enough.
+#[test]
+fn without_a_page_for_tables_nothing_is_mapped() {
+    let mut refused = [0; 3];
+    for room in 0..16 {
+        on_board_with(iommu::layout::FIRST_TABLE + room, 3, |board, mapper| {
+            let window = mapper.open_window(BROKER, 0).unwrap();
+            let mut steps = [
+                mapper.attach(XHCI).map(|_| ()),
+                mapper.map(XHCI, 1, 0, 1, RW).map(|_| ()),
+                mapper.place(XHCI, window, Part::EventRing, (1, 1, 1), RW).map(|_| ()),
+            ]
+            .into_iter();
+            let Some(at) = steps.clone().position(|step| step.is_err()) else { return };
+            assert_eq!(steps.nth(at), Some(Err(IommuError::NoTables)), "step {at}, {room}");
+            refused[at] += 1;
+            assert_eq!(mapper.status().bus_pages, 0, "{room}");
+            board.assert_clean();
+        });
+    }
+    assert!(refused.iter().all(|&times| times > 0), "{refused:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod world;
 
 use abi::{Generation, TaskId};
 use dsp_abi::port::{self, Ending, Kind};
+use handles::{Handle, Raw};
 use offload_broker::backend::Target;
 use offload_broker::ops::Input;
 use offload_broker::refusal::Dialect;
@@ -213,6 +214,16 @@ fn a_route_is_its_owners_alone() {
     assert_eq!(world.broker.backend.stop(route, stranger), Err(BrokerError::NotOwner));
     let reborn = TaskId::new(7, Generation(1));
     assert_eq!(world.broker.backend.state(route, reborn), Err(BrokerError::NotOwner));
+}
+
+/// R18: a route of the broker's earlier life is not mistaken for one of this.
+#[test]
+fn a_route_of_an_earlier_life_is_told_apart() {
+    let mut world = world();
+    let raw = start(&mut world).0.raw();
+    let earlier = RouteHandle::from_raw(Raw { epoch: raw.epoch.wrapping_sub(1), ..raw });
+    assert_eq!(state(&mut world, earlier), Err(BrokerError::StaleServer));
+    assert_eq!(world.broker.backend.stop(earlier, PLAYER), Err(BrokerError::StaleServer));
 }
 
 #[test]

@@ -219,10 +219,15 @@ const CONTROLLERS: &[ControllerSpec] = &[
 ];
 
 pub(crate) fn config() -> Config {
+    config_with(TABLE_PAGES)
+}
+
+/// The same with a pool for tables of so many pages.
+fn config_with(table_pages: u16) -> Config {
     Config {
         smmu: Registers::simulated(Phys(SMMU), 0x2_0000),
         bells: Registers::simulated(Phys(FRAME), 0x1000),
-        tables: Pool::simulated(9, TABLES, TABLE_PAGES),
+        tables: Pool::simulated(9, TABLES, table_pages),
         answers: Pool::simulated(10, ANSWERS, 1),
         pools: POOLS,
         controllers: CONTROLLERS,
@@ -235,10 +240,15 @@ pub(crate) fn config() -> Config {
 
 /// Runs `f` with a mapper that has just started on a new board.
 pub(crate) fn on_board(seed: u64, f: impl FnOnce(&Board, &mut Mapper<'_>)) {
+    on_board_with(TABLE_PAGES, seed, f);
+}
+
+/// The same with a pool for tables of so many pages.
+pub(crate) fn on_board_with(table_pages: u16, seed: u64, f: impl FnOnce(&Board, &mut Mapper<'_>)) {
     let board = Board::new(seed);
     let machine = OnBench(OfTask(&board));
     let _installed = seam::install(&machine);
-    let config = config();
+    let config = config_with(table_pages);
     let mut mapper = Mapper::take_over(&config, Epoch(0), 0).unwrap();
     board.run_monitor();
     mapper.confirmed();

@@ -5,6 +5,7 @@
 //! whether the models saw a rule broken.
 
 mod clients;
+mod codes;
 mod devices;
 mod machine;
 mod program;

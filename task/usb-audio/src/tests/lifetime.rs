@@ -17,6 +17,21 @@ fn a_card_is_announced_with_its_streams_and_its_interfaces_claimed() {
     assert_eq!(bench.engine.op_card(1), Err(UsbAudioError::NoCard));
 }
 
+/// R18: there is a place for each task that the image names, and for no other.
+#[test]
+fn a_client_too_many_is_refused() {
+    let mut bench = Bench::new();
+    for n in 2..crate::MAX_CLIENTS as u16 {
+        bench.news(TaskId::new(10 + n, Generation(0)));
+    }
+    let stranger = TaskId::new(20, Generation(0));
+    assert_eq!(bench.engine.op_pull(stranger), Err(UsbAudioError::NotAllowed));
+    assert_eq!(bench.start(stranger, Drive::Peer), Err(UsbAudioError::NotAllowed));
+    let muted = bench.engine.op_mute(&mut bench.world, stranger, 0, true);
+    assert_eq!(muted, Err(UsbAudioError::NotAllowed));
+    bench.open(BROKER, Drive::Peer).expect("the known ones are served");
+}
+
 #[test]
 fn a_device_whose_interface_another_task_has_does_not_become_a_card() {
     let mut bench = Bench::empty();

@@ -1,7 +1,8 @@
 //! News, holds, and clients that die.
 
 use abi::{Generation, TaskId};
-use usb_core_api::{Event, UsbCoreError};
+use handles::{Handle, Raw};
+use usb_core_api::{DeviceHandle, Event, TicketHandle, UsbCoreError};
 use usb_types::Setup;
 
 use crate::fake::{Bench, CLIENT, OTHER};
@@ -78,6 +79,18 @@ fn death_of_a_client_frees_what_it_had() {
     let next = TaskId::new(CLIENT.index() as u16, Generation(1));
     assert_eq!(bench.core.pull(next), Event::Attached(device));
     assert_eq!(bench.core.pull(next), Event::None);
+}
+
+/// R18: what an earlier life of the core gave out is not mistaken for its own.
+#[test]
+fn handles_of_an_earlier_life_are_told_apart() {
+    let (mut bench, device) = Bench::claimed();
+    let ticket = bench.core.start_control(CLIENT, device, GET, &[], 0).expect("in order");
+    let earlier = |raw: Raw| Raw { epoch: raw.epoch.wrapping_sub(1), ..raw };
+    let ticket = TicketHandle::from_raw(earlier(ticket.raw()));
+    assert_eq!(bench.core.result(CLIENT, ticket).err(), Some(UsbCoreError::StaleServer));
+    let device = DeviceHandle::from_raw(earlier(device.raw()));
+    assert_eq!(bench.core.hold(CLIENT, device, 0), Err(UsbCoreError::StaleServer));
 }
 
 /// Rule 9: a stream goes on when `usb_audio` dies; its next life finds the

@@ -105,6 +105,7 @@ fn failure_of_a_transfer_has_its_code() {
         (XhciError::TransferFailed, UsbCoreError::TransferFailed),
         (XhciError::NoBounceMemory, UsbCoreError::NoResources),
         (XhciError::DeviceGone, UsbCoreError::DeviceGone),
+        (XhciError::NotReady, UsbCoreError::ControllerDead),
     ] {
         for at_once in [false, true] {
             let (mut bench, device) = Bench::claimed();
