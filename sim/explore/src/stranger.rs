@@ -148,9 +148,13 @@ impl Stranger {
         if now < memory.next.get() {
             return memory.next.get();
         }
-        let mut rng = memory.rng.borrow_mut();
-        let ask = ASKS[rng.below(ASKS.len() as u32) as usize];
-        let payload = ask.bytes(Txn(1 + count as u16), &mut rng);
+        // The program may end in any call, and what it had borrowed stays so.
+        let (ask, payload, pause) = {
+            let mut rng = memory.rng.borrow_mut();
+            let ask = ASKS[rng.below(ASKS.len() as u32) as usize];
+            let payload = ask.bytes(Txn(1 + count as u16), &mut rng);
+            (ask, payload, rng.below(PAUSE))
+        };
         let mut bytes = [0; DATAGRAM];
         let frame = Frame { kind: FrameKind::Data, from: HERE, to, confirm: false };
         let len = frame.encode(&payload, &mut bytes).expect("a request is short");
@@ -158,7 +162,7 @@ impl Stranger {
         // A mailbox without room loses it.
         Simulated.call(Call::MailSend, [len as u32, 0, 0, 0, 0]);
         memory.asked.borrow_mut().push(ask);
-        memory.next.set(now + 1 + u64::from(rng.below(PAUSE)));
+        memory.next.set(now + 1 + u64::from(pause));
         memory.next.get()
     }
 

@@ -155,7 +155,7 @@ fn what_a_run_tells_begins_with_the_plug_and_has_the_fault_in_it() {
 /// code does, so each also has a test where its mistake was made.
 #[test]
 fn what_was_found_once_is_not_found_again() {
-    let found: [(Scenario, &[(&str, &str)]); 11] = [
+    let found: [(Scenario, &[(&str, &str)]); 13] = [
         // A report lost with the link; news of a server's next life thrown away.
         (Scenario::Stream, &[("dsp_link reply 23", "kill")]),
         (Scenario::Stream, &[("usb_audio reply 9", "kill")]),
@@ -172,6 +172,10 @@ fn what_was_found_once_is_not_found_again() {
         // kept from what it wanted to read.
         (Scenario::Stream, &[("controller0 command 10", "code 32")]),
         (Scenario::Feedback, &[("iommu reply 38", "kill")]),
+        // A grant that could not be revoked at once was forgotten.
+        (Scenario::Stream, &[("offload_broker send 55", "kill"), ("iommu allocation 21", "refuse")]),
+        // The judge's: a stranger that the program's end left half-way.
+        (Scenario::Stranger, &[("line97 edge 11", "end-program")]),
     ];
     let stage = stage();
     for (scenario, faults) in found {
