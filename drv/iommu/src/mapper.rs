@@ -10,7 +10,7 @@ mod news;
 mod peer_side;
 
 use abi::TaskId;
-use addr::{Bus, Peer as PeerAddress};
+use addr::{Bus, Peer};
 use dsp_abi::SESSIONS;
 use dsp_abi::bell::SETSPI;
 use handles::{Epoch, Table};
@@ -22,7 +22,7 @@ use iova::{Allocator, Refused};
 use crate::Config;
 use crate::domain::{Domain, TablePages};
 use crate::layout::{BUS, DOORBELL, GUARD_PAGES, MAX_CONTROLLERS, OWN, PEER, event_ring};
-use crate::peer::{Peer, Sequence};
+use crate::peer::{PeerTables, Sequence};
 use crate::pools::{Missing, Pages, Pools};
 use crate::smmu::{Smmu, Timeout};
 use crate::window::{Blocked, Flush, Life, OnBus, PARTS, Window, index, longest};
@@ -119,9 +119,9 @@ pub struct Mapper<'c> {
     tickets: Tickets,
     /// Tickets that ended and whose owners were not told yet.
     ended: [Option<(TaskId, TicketHandle)>; TICKETS],
-    peer: Peer<'c>,
-    peer_rings: Allocator<PeerAddress, RINGS>,
-    peer_buffers: Allocator<PeerAddress, BUFFERS>,
+    peer: PeerTables<'c>,
+    peer_rings: Allocator<Peer, RINGS>,
+    peer_buffers: Allocator<Peer, BUFFERS>,
     /// What the monitor may hold of an earlier life of this task.
     earlier: Option<Flush>,
     faults: u32,
@@ -143,7 +143,7 @@ impl<'c> Mapper<'c> {
         assert!(config.controllers.len() <= MAX_CONTROLLERS, "more than MAX_CONTROLLERS");
         let smmu = Smmu::take_over(&config.smmu, &config.tables)?;
         let (peer, earlier) =
-            Peer::take_over(&config.tables, &config.answers, &config.bells, epoch.0);
+            PeerTables::take_over(&config.tables, &config.answers, &config.bells, epoch.0);
         let mut controllers = core::array::from_fn(|_| None);
         for (number, spec) in config.controllers.iter().enumerate() {
             controllers[number] = Some(Controller::new(number, spec.stream, spec.driver));
@@ -159,13 +159,9 @@ impl<'c> Mapper<'c> {
             tickets: Tickets::new(epoch),
             ended: [None; TICKETS],
             peer,
-            peer_rings: Allocator::new(
-                PeerAddress(PEER.rings.base),
-                PEER.rings.pages(),
-                GUARD_PAGES,
-            ),
+            peer_rings: Allocator::new(Peer(PEER.rings.base), PEER.rings.pages(), GUARD_PAGES),
             peer_buffers: Allocator::new(
-                PeerAddress(PEER.buffers.base),
+                Peer(PEER.buffers.base),
                 PEER.buffers.pages(),
                 GUARD_PAGES,
             ),

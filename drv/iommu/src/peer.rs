@@ -3,10 +3,10 @@
 //!
 //! The monitor puts the tables under the program as they stand. It may hold a
 //! translation for as long as it has not confirmed, so what is taken away counts
-//! as reachable until [`Peer::done`] says otherwise. Requests are levels: the
+//! as reachable until [`PeerTables::done`] says otherwise. Requests are levels: the
 //! page is brought up to date, `sequence` raised, the bell rung.
 
-use addr::{PAGE, Peer as Address, Phys};
+use addr::{PAGE, Peer, Phys};
 use dma::Pool;
 use dsp_abi::SESSIONS;
 use dsp_abi::bell::{SETSPI, TLB_TO_DSP};
@@ -34,7 +34,7 @@ impl Sequence {
 
 /// The writer of the peer's tables.
 #[derive(Clone, Debug, Hash)]
-pub struct Peer<'c> {
+pub struct PeerTables<'c> {
     tables: &'c Pool,
     answers: &'c Pool,
     bells: &'c Registers,
@@ -45,7 +45,7 @@ pub struct Peer<'c> {
     monitor: u32,
 }
 
-impl<'c> Peer<'c> {
+impl<'c> PeerTables<'c> {
     /// Empties the tables and the window page in life `epoch` of this task. When
     /// the monitor may hold something of an earlier life, the answer is the
     /// request to forget it.
@@ -79,7 +79,7 @@ impl<'c> Peer<'c> {
     }
 
     /// Lets the peer see `count` pages from `to` at `at`.
-    pub fn map(&self, at: Address, to: Phys, count: u16, access: Access) {
+    pub fn map(&self, at: Peer, to: Phys, count: u16, access: Access) {
         for n in 0..u64::from(count) {
             let offset = n * u64::from(PAGE);
             self.tables.write32(entry(at.plus(offset)), small_page(to.plus(offset), access));
@@ -89,7 +89,7 @@ impl<'c> Peer<'c> {
 
     /// Takes `count` pages from `at` out of the tables; the monitor has to be
     /// asked to forget them.
-    pub fn unmap(&self, at: Address, count: u16) {
+    pub fn unmap(&self, at: Peer, count: u16) {
         for n in 0..u64::from(count) {
             self.tables.write32(entry(at.plus(n * u64::from(PAGE))), 0);
         }
@@ -165,7 +165,7 @@ pub enum Change {
     Reset,
 }
 
-const fn entry(at: Address) -> u32 {
+const fn entry(at: Peer) -> u32 {
     page(PEER_TABLES) + (at.0 / PAGE as u64) as u32 * 4
 }
 

@@ -173,7 +173,10 @@ fn what_was_found_once_is_not_found_again() {
         (Scenario::Stream, &[("controller0 command 10", "code 32")]),
         (Scenario::Feedback, &[("iommu reply 38", "kill")]),
         // A grant that could not be revoked at once was forgotten.
-        (Scenario::Stream, &[("offload_broker send 55", "kill"), ("iommu allocation 21", "refuse")]),
+        (
+            Scenario::Stream,
+            &[("offload_broker send 55", "kill"), ("iommu allocation 21", "refuse")],
+        ),
         // The judge's: a stranger that the program's end left half-way.
         (Scenario::Stranger, &[("line97 edge 11", "end-program")]),
     ];

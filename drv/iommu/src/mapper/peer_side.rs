@@ -1,7 +1,7 @@
 //! The peer's half: mapping, taking away, confirmations, quarantine.
 
 use abi::TaskId;
-use addr::Peer as PeerAddress;
+use addr::Peer;
 use iommu_api::{Access, GrantHandle, IommuError, Part, TicketHandle, WindowHandle};
 
 use super::{CONFIRM_MS, Mapper, code, number_of};
@@ -25,7 +25,7 @@ impl Mapper<'_> {
         part: Part,
         grant_handle: GrantHandle,
         access: Access,
-    ) -> Result<PeerAddress, IommuError> {
+    ) -> Result<Peer, IommuError> {
         let window = *self.window_of(caller, handle)?;
         let (_, grant) = self.grants.find(grant_handle).map_err(code)?;
         let grant = *grant;
@@ -53,7 +53,7 @@ impl Mapper<'_> {
         }
         self.pools.map_peer(pages)?;
         let at = match part {
-            Part::EventRing => Ok(PeerAddress(event_ring(number_of(handle)))),
+            Part::EventRing => Ok(Peer(event_ring(number_of(handle)))),
             Part::DataRing | Part::SyncRing => self.peer_rings.allocate(pages.bytes()),
             Part::Buffer => self.peer_buffers.allocate(pages.bytes()),
         };
@@ -237,8 +237,8 @@ fn leaving(window: &Window) -> impl Iterator<Item = Flush> {
 }
 
 fn release<const R: usize, const B: usize>(
-    rings: &mut iova::Allocator<PeerAddress, R>,
-    buffers: &mut iova::Allocator<PeerAddress, B>,
+    rings: &mut iova::Allocator<Peer, R>,
+    buffers: &mut iova::Allocator<Peer, B>,
     part: Part,
     gone: &AtPeer,
 ) {
