@@ -390,8 +390,12 @@ impl<'c> Mapper<'c> {
         caller: TaskId,
         (pool, page, count): (u8, u16, u16),
     ) -> Result<Pages, IommuError> {
-        if self.earlier.is_some() {
-            // The monitor may still hold what an earlier life mapped.
+        if let Some(earlier) = self.earlier {
+            // The monitor may still hold what an earlier life mapped. One that is
+            // late may not have heard of it; whoever comes back later finds out.
+            if earlier.deadline == peer_side::NO_DEADLINE {
+                self.peer.ring();
+            }
             return Err(IommuError::Quarantined);
         }
         self.pools.check(caller, pool, page, count)

@@ -128,8 +128,13 @@ impl<'c> PeerTables<'c> {
         dma::publish();
         self.tables.write32(page(WINDOW_PAGE), self.sequence.0);
         dma::publish();
-        self.bells.write32(SETSPI, u32::from(TLB_TO_DSP));
+        self.ring();
         self.sequence
+    }
+
+    /// Rings the monitor's bell, for what was asked already.
+    pub fn ring(&self) {
+        self.bells.write32(SETSPI, u32::from(TLB_TO_DSP));
     }
 
     /// Up to which request the monitor has confirmed (`None`: none of this life

@@ -155,7 +155,7 @@ fn what_a_run_tells_begins_with_the_plug_and_has_the_fault_in_it() {
 /// code does, so each also has a test where its mistake was made.
 #[test]
 fn what_was_found_once_is_not_found_again() {
-    let found: [(Scenario, &[(&str, &str)]); 13] = [
+    let found: [(Scenario, &[(&str, &str)]); 14] = [
         // A report lost with the link; news of a server's next life thrown away.
         (Scenario::Stream, &[("dsp_link reply 23", "kill")]),
         (Scenario::Stream, &[("usb_audio reply 9", "kill")]),
@@ -177,6 +177,8 @@ fn what_was_found_once_is_not_found_again() {
             Scenario::Stream,
             &[("offload_broker send 55", "kill"), ("iommu allocation 21", "refuse")],
         ),
+        // A bell that a restarted mapper rang in vain, and never again.
+        (Scenario::Stream, &[("iommu call 15", "kill"), ("line100 edge 3", "drop")]),
         // The judge's: a stranger that the program's end left half-way.
         (Scenario::Stranger, &[("line97 edge 11", "end-program")]),
     ];

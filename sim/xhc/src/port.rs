@@ -46,7 +46,8 @@ pub(crate) struct Port {
     wakes: u32,
     management: [u32; 3],
     connected_at: Time,
-    /// When it lost a device that could be talked to, if it did since.
+    /// When it lost a device that could be talked to, if it did since; once
+    /// software has acknowledged that, when it did.
     lost_at: Option<Time>,
     /// Until then the device must be left alone, because of this.
     pub(crate) recovered_at: Time,
@@ -273,7 +274,12 @@ impl Xhc {
         if value & bit::RESERVED != 0 || (usb2 && value & bit::WARM_RESET != 0) {
             self.reserved_bits(fabric, offset, value);
         }
-        self.ports[index].changes &= !(value & bit::CHANGES);
+        let state = &mut self.ports[index];
+        if value & state.changes & bit::CONNECT_CHANGE != 0 && state.lost_at.is_some() {
+            // What was asked for before is still under way.
+            state.lost_at = Some(fabric.now());
+        }
+        state.changes &= !(value & bit::CHANGES);
         self.ports[index].wakes = value & bit::WAKES;
         if value & bit::ENABLED != 0 && self.ports[index].enabled {
             let (controller, port_number) = (self.number, port.0);

@@ -11,7 +11,7 @@ use crate::pools::Missing;
 use crate::window::{AtPeer, Flush, Hold, PARTS, Window, index, longest};
 
 /// The deadline of what is waited for without end.
-const NO_DEADLINE: u64 = u64::MAX;
+pub(super) const NO_DEADLINE: u64 = u64::MAX;
 
 impl Mapper<'_> {
     /// Lets the peer see granted pages as a part of the caller's window.
