@@ -171,12 +171,17 @@ impl Driver<'_> {
         }
     }
 
-    /// Takes the bounce page of a transfer back.
+    /// Takes the bounce page of a transfer back. Of a controller that fails it can
+    /// be used again when its reset was confirmed: until then the transfer goes on.
     pub(crate) fn give_transfer_page(&mut self, transfer: &Transfer) {
         if let Some(page) = transfer.bounce {
             let is_in = transfer.setup.direction() == Direction::In;
             let area = if is_in { &mut self.bounce_in } else { &mut self.bounce_out };
-            area.pages.give(page, 1);
+            if self.hw.is_some() || self.safe {
+                area.pages.give(page, 1);
+            } else {
+                area.give_late(page);
+            }
         }
     }
 }

@@ -84,6 +84,8 @@ impl Driver<'_> {
         while let Some(endpoint) = self.endpoints.take(|_| true) {
             self.give_bounce(endpoint.isoch);
         }
+        self.bounce_out.after_reset();
+        self.bounce_in.after_reset();
         self.contexts = Default::default();
         let placed = self.sidebands.iter().flat_map(|(_, _, sideband)| sideband.held_pages());
         self.rings.reset(placed);

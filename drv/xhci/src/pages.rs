@@ -86,12 +86,14 @@ impl<'p> Pages<'p> {
 pub(crate) struct Area<'p> {
     pub(crate) pages: Pages<'p>,
     bus: Bus,
+    /// Pages that nobody uses and the controller may still reach.
+    late: u64,
 }
 
 impl<'p> Area<'p> {
     /// The run `pages`, seen from `bus` on.
     pub(crate) const fn new(pages: Pages<'p>, bus: Bus) -> Self {
-        Self { pages, bus }
+        Self { pages, bus, late: 0 }
     }
 
     /// The controller sees the same pages from `bus` on; those given out stay so.
@@ -101,6 +103,20 @@ impl<'p> Area<'p> {
         }
         self.bus = bus;
         self.pages.take_rest_back();
+    }
+
+    /// Takes a page back of a controller that is not confirmed to have stopped: it
+    /// is free [after its reset](Self::after_reset).
+    pub(crate) fn give_late(&mut self, page: Page) {
+        self.late |= 1 << (page.0 - self.pages.first);
+    }
+
+    /// The controller reaches nothing any more.
+    pub(crate) fn after_reset(&mut self) {
+        let late = core::mem::take(&mut self.late);
+        for at in (0..self.pages.count).filter(|at| late & 1 << at != 0) {
+            self.pages.give(Page(self.pages.first + at), 1);
+        }
     }
 
     /// Where the controller sees `page`.

@@ -195,6 +195,19 @@ fn what_was_found_once_is_not_found_again() {
     }
 }
 
+/// A controller that is given up while a control transfer runs: its data may come
+/// until the reset.
+#[test]
+fn a_page_of_a_transfer_is_not_free_before_the_controller_has_stopped() {
+    let stage = stage();
+    let at = parse_point(stage.description(), "iommu allocation 11").expect("a point");
+    let what = What::parse("refuse").expect("a fault");
+    let strikes = vec![Strike { at, what }];
+    let case = Case { strikes, ..plain(Scenario::Sleeping, 100_679_320_159_239) };
+    let ran = stage.play(&case, false);
+    assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1));
+}
+
 #[test]
 fn what_is_found_does_not_depend_on_the_number_of_threads() {
     let tally = |threads| {
