@@ -20,8 +20,8 @@ use judge::sound::Sound;
 use judge::{Heard, Packet};
 use system::piece::piece;
 
-use super::drive::{Board, Seen};
-use super::stage::{Built, Stage, Stop};
+use super::drive::{Board, Seen, Sequence};
+use super::stage::{Built, Stage, Stop, order};
 use super::verdict::{self, BoardReport, Evidence};
 use super::{Wish, play};
 
@@ -93,6 +93,21 @@ fn plain(given: &Given, wish: Wish) -> Result<Vec<String>, Stop> {
 
 fn wrong_if(wrong: bool, report: &BoardReport) -> Vec<String> {
     if wrong { vec![report.json().to_string()] } else { Vec::new() }
+}
+
+/// Has the board play the beginning of the long sound on its first headset, after
+/// which it ends; what is wrong with that.
+fn next_is_exact(
+    mut board: Board<'_>,
+    given: &Given,
+    stage: &Stage,
+    sequence: Sequence,
+) -> Result<Vec<String>, Stop> {
+    let sound = beginning(&given.long, FRAMES);
+    board.order(&order(&sound, sequence))?;
+    board.play(sequence)?;
+    let seen = board.finish(sequence)?;
+    wrong_at_last(&given.built, stage, 0, &sound, Wish::default(), &seen)
 }
 
 /// What is wrong with the stream of `sound` that a board played last, on headset

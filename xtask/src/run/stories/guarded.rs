@@ -29,7 +29,7 @@ const EACH: usize = 48;
 /// Reports of a stream that go by while core 0 is late, and the faults of the
 /// packets that they are about, but for those on the way: at first, and at last
 /// when the stream is aimed anew, which a busy host may see late.
-const LATE: u32 = 4;
+const LATE: u32 = 5;
 const LATE_FAULTS: usize = ((LATE - 2) * SPACING) as usize * EACH;
 const _: () = assert!(LATE_FAULTS > 2 << EVENT_QUEUE_LOG2, "the queue is long full");
 

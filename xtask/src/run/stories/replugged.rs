@@ -3,14 +3,23 @@
 //! exact.
 
 use offload_broker_api::RouteEnding;
-use qemu::Memory;
 
-use super::teardown::{Other, Teardown, when};
+use super::teardown::{Among, out_of_order};
 use super::{Given, left_behind, wrong_at_last};
 use crate::run::Wish;
 use crate::run::drive::{Board, Sequence};
 use crate::run::rings::Rings;
 use crate::run::stage::{PORT, Stage, Stop, order};
+
+/// What is noted among the steps of the end: the news from the device tree up to
+/// the broker, the broker's steps, the audio class' part in them, the player's
+/// end.
+const AMONG: [Among; 4] = [
+    ("Detached", "usb_core", None, Some("Draining")),
+    ("CardRemoved", "usb_audio", None, Some("Draining")),
+    ("Closed", "usb_audio", Some("Close"), Some("Disarm")),
+    ("Failed", "player", Some("Draining"), None),
+];
 
 pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     let Given { built, sound, .. } = given;
@@ -25,7 +34,7 @@ pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     board.play(first)?;
     wrong.extend(board.not_ended(first, RouteEnding::Revoked)?);
     wrong.extend(left_behind(&board)?);
-    wrong.extend(out_of_order(&rings, &board.machine.memory)?);
+    wrong.extend(out_of_order(&rings, &board.machine.memory, &AMONG)?);
     board.machine.plug(1)?;
     board.order(&order(sound, second))?;
     board.play(second)?;
@@ -33,22 +42,4 @@ pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     let wish = Wish { realtime: true, ..Wish::default() };
     wrong.extend(wrong_at_last(built, &stage, 1, sound, wish, &seen)?);
     Ok(wrong)
-}
-
-/// What came in another order than it must: the news from the device tree up to
-/// the broker, the broker's steps, the audio class' part in them, the player's
-/// end.
-fn out_of_order(rings: &Rings, memory: &Memory) -> Result<Vec<String>, Stop> {
-    let Some(teardown) = Teardown::last(rings, memory)? else {
-        return Ok(vec!["the session was not taken down".to_owned()]);
-    };
-    let other = |what, task, after, before| {
-        when(rings, memory, task, what).map(|at| Other { what, at, after, before })
-    };
-    Ok(teardown.wrong(&[
-        other("Detached", "usb_core", None, Some("Draining"))?,
-        other("CardRemoved", "usb_audio", None, Some("Draining"))?,
-        other("Closed", "usb_audio", Some("Close"), Some("Disarm"))?,
-        other("Failed", "player", Some("Draining"), None)?,
-    ]))
 }

@@ -3,17 +3,23 @@
 //! the controller over; the session ends in order, and the next stream is exact.
 
 use offload_broker_api::RouteEnding;
-use qemu::Memory;
 
-use super::teardown::{Other, Teardown, when};
-use super::{FRAMES, Given, beginning, left_behind, wrong_at_last};
-use crate::run::Wish;
+use super::teardown::{Among, out_of_order};
+use super::{Given, left_behind, next_is_exact};
 use crate::run::drive::{Board, Sequence};
 use crate::run::rings::Rings;
-use crate::run::stage::{PORT, Stage, Stop, order};
+use crate::run::stage::{PORT, Stage, Stop};
 
 /// USBCMD.HCRST (xHCI 5.4.1). Nothing else is set, so the controller halts too.
 const RESET: u32 = 1 << 1;
+
+/// What is noted among the steps of the end: the monitor's notice, the driver's
+/// finding, the session's end, the player's.
+const AMONG: [Among; 3] = [
+    ("Notice", "offload_broker", None, Some("Draining")),
+    ("Died", "xhci", None, Some("Draining")),
+    ("Failed", "player", Some("Draining"), None),
+];
 
 pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     let Given { built, long, .. } = given;
@@ -31,27 +37,7 @@ pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     let mut wrong = Vec::new();
     wrong.extend(board.not_ended(first, RouteEnding::Revoked)?);
     wrong.extend(left_behind(&board)?);
-    wrong.extend(out_of_order(&rings, &board.machine.memory)?);
-    let sound = beginning(long, FRAMES);
-    board.order(&order(&sound, second))?;
-    board.play(second)?;
-    let seen = board.finish(second)?;
-    wrong.extend(wrong_at_last(built, &stage, 0, &sound, Wish::default(), &seen)?);
+    wrong.extend(out_of_order(&rings, &board.machine.memory, &AMONG)?);
+    wrong.extend(next_is_exact(board, given, &stage, second)?);
     Ok(wrong)
-}
-
-/// What came in another order than it must: the monitor's notice, the driver's
-/// finding, the session's end, the player's.
-fn out_of_order(rings: &Rings, memory: &Memory) -> Result<Vec<String>, Stop> {
-    let Some(teardown) = Teardown::last(rings, memory)? else {
-        return Ok(vec!["the session was not taken down".to_owned()]);
-    };
-    let other = |what, task, after, before| {
-        when(rings, memory, task, what).map(|at| Other { what, at, after, before })
-    };
-    Ok(teardown.wrong(&[
-        other("Notice", "offload_broker", None, Some("Draining"))?,
-        other("Died", "xhci", None, Some("Draining"))?,
-        other("Failed", "player", Some("Draining"), None)?,
-    ]))
 }

@@ -6,14 +6,21 @@ use offload_broker_api::RouteEnding;
 use qemu::Memory;
 use qmi::qrtr::{Control, Node};
 
-use super::teardown::{Other, Teardown, when};
-use super::{FRAMES, Given, beginning, left_behind, wrong_at_last};
+use super::teardown::{Among, out_of_order};
+use super::{Given, left_behind, next_is_exact};
 use crate::run::drive::{Board, Sequence};
 use crate::run::kill::Killer;
+use crate::run::mail;
 use crate::run::places::Places;
 use crate::run::rings::Rings;
-use crate::run::stage::{PORT, Stage, Stop, order};
-use crate::run::{Wish, mail};
+use crate::run::stage::{PORT, Stage, Stop};
+
+/// What is noted among the steps of the end: nobody is waited for, the device is there
+/// and gets its alternate 0.
+const AMONG: [Among; 2] = [
+    ("Closed", "usb_audio", Some("Close"), Some("Disarm")),
+    ("Failed", "player", Some("Draining"), None),
+];
 
 pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     let Given { built, long, .. } = given;
@@ -28,29 +35,10 @@ pub(super) fn story(given: &Given) -> Result<Vec<String>, Stop> {
     let mut wrong = Vec::new();
     wrong.extend(board.not_ended(first, RouteEnding::DspGone)?);
     wrong.extend(left_behind(&board)?);
-    wrong.extend(out_of_order(&rings, &board.machine.memory)?);
+    wrong.extend(out_of_order(&rings, &board.machine.memory, &AMONG)?);
     wrong.extend(not_said(&board.machine.memory, &built.places)?);
-    let sound = beginning(long, FRAMES);
-    board.order(&order(&sound, second))?;
-    board.play(second)?;
-    let seen = board.finish(second)?;
-    wrong.extend(wrong_at_last(built, &stage, 0, &sound, Wish::default(), &seen)?);
+    wrong.extend(next_is_exact(board, given, &stage, second)?);
     Ok(wrong)
-}
-
-/// What is wrong with how the session ended: nobody is waited for, the device is
-/// there and gets its alternate 0.
-fn out_of_order(rings: &Rings, memory: &Memory) -> Result<Vec<String>, Stop> {
-    let Some(teardown) = Teardown::last(rings, memory)? else {
-        return Ok(vec!["the session was not taken down".to_owned()]);
-    };
-    let other = |what, task, after, before| {
-        when(rings, memory, task, what).map(|at| Other { what, at, after, before })
-    };
-    Ok(teardown.wrong(&[
-        other("Closed", "usb_audio", Some("Close"), Some("Disarm"))?,
-        other("Failed", "player", Some("Draining"), None)?,
-    ]))
 }
 
 /// What is wrong with what the DSP's side said: that its node goes, and then that

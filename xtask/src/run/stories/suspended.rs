@@ -10,7 +10,7 @@ use qemu::Error;
 use std::time::{Duration, Instant};
 use view::Value;
 
-use super::teardown::Teardown;
+use super::teardown::out_of_order;
 use super::{Given, left_behind, wrong_at_last};
 use crate::run::Wish;
 use crate::run::drive::{Board, Sequence};
@@ -133,10 +133,7 @@ pub(super) fn pulled(given: &Given) -> Result<Vec<String>, Stop> {
     let mut wrong = Vec::new();
     wrong.extend(watched.board.not_ended(first, RouteEnding::Revoked)?);
     wrong.extend(left_behind(&watched.board)?);
-    match Teardown::last(&watched.rings, &watched.board.machine.memory)? {
-        Some(teardown) => wrong.extend(teardown.wrong(&[])),
-        None => wrong.push("the session was not taken down".to_owned()),
-    }
+    wrong.extend(out_of_order(&watched.rings, &watched.board.machine.memory, &[])?);
     watched.board.machine.plug(1)?;
     // Whoever is woken by it is through with it.
     watched.board.settle()?;

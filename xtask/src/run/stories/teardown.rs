@@ -99,14 +99,32 @@ pub(super) struct Other {
 }
 
 /// When `task` noted `what` last.
-pub(super) fn when(
-    rings: &Rings,
-    memory: &Memory,
-    task: &str,
-    what: &str,
-) -> Result<Option<Count>, Stop> {
+fn when(rings: &Rings, memory: &Memory, task: &str, what: &str) -> Result<Option<Count>, Stop> {
     let noted = rings.of_task(memory, task)?;
     Ok(noted.iter().rfind(|noted| noted.is(what)).map(|noted| noted.at))
+}
+
+/// What must have been noted among the steps: what, by which task, after and
+/// before which of them.
+pub(super) type Among = (&'static str, &'static str, Option<&'static str>, Option<&'static str>);
+
+/// What is wrong with how the last session was taken down, and with when `among`
+/// was noted.
+pub(super) fn out_of_order(
+    rings: &Rings,
+    memory: &Memory,
+    among: &[Among],
+) -> Result<Vec<String>, Stop> {
+    let Some(teardown) = Teardown::last(rings, memory)? else {
+        return Ok(vec!["the session was not taken down".to_owned()]);
+    };
+    let others: Result<Vec<Other>, Stop> = among
+        .iter()
+        .map(|&(what, task, after, before)| {
+            when(rings, memory, task, what).map(|at| Other { what, at, after, before })
+        })
+        .collect();
+    Ok(teardown.wrong(&others?))
 }
 
 #[cfg(test)]
