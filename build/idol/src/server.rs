@@ -206,6 +206,11 @@ fn dispatcher(interface: &str, ops: &[Op<'_>]) -> TokenStream {
             }
 
             #[inline]
+            fn refused(&mut self, idol_code: u32) {
+                ::idol_runtime::NotificationHandler::refused(self.1, idol_code);
+            }
+
+            #[inline]
             fn handle(
                 &mut self,
                 idol_message: &::idol_runtime::userlib::RecvMessage,

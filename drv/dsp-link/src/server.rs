@@ -37,6 +37,9 @@ enum Trace {
     BadHead(u32),
     Flood,
     ClientDied(TaskId),
+    /// A client was refused, and for what.
+    #[count(children)]
+    Refused(DspLinkError),
 }
 
 ringbuf::counted_ringbuf!(Trace, 32, Trace::None);
@@ -168,6 +171,12 @@ impl NotificationHandler for Link<'_> {
             sys_irq_control(self.config.mail, true);
         }
         self.work();
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = DspLinkError::try_from(code) {
+            ringbuf::ringbuf_entry!(Trace::Refused(error));
+        }
     }
 }
 

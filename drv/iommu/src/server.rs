@@ -22,6 +22,8 @@ enum Trace {
     #[count(skip)]
     None,
     Attached(TaskId),
+    /// A client was refused, and how.
+    #[count(children)]
     Refused(IommuError),
     /// The fault interrupt is held back; so many records were read by then.
     FaultsMasked {
@@ -97,11 +99,6 @@ impl Server<'_> {
 
     /// Answers a client, after the same.
     fn answer<T>(&mut self, result: Result<T, IommuError>) -> Result<T, RequestError<IommuError>> {
-        if let Err(error) = &result
-            && *error != IommuError::NotYet
-        {
-            ringbuf::ringbuf_entry!(Trace::Refused(*error));
-        }
         self.after();
         Ok(result?)
     }
@@ -167,6 +164,14 @@ impl NotificationHandler for Server<'_> {
             self.unmasking(|mapper| mapper.expire(now));
         }
         self.after();
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = IommuError::try_from(code)
+            && error != IommuError::NotYet
+        {
+            ringbuf::ringbuf_entry!(Trace::Refused(error));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::op::Kind;
 use crate::port;
 use crate::requests::{Answer, ReadLease, WriteLease, dci};
 use crate::sideband::{Interrupter, Request, Sideband};
+use crate::trace::{Trace, note};
 use handles::Cancelled;
 use idol_runtime::NotificationHandler;
 use iommu_api::WindowHandle;
@@ -64,6 +65,14 @@ impl NotificationHandler for Driver<'_> {
         if timer || bits & self.config.gate_bell != 0 {
             self.poll_startup(Self::now());
             self.run();
+        }
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = XhciError::try_from(code)
+            && error != XhciError::NotYet
+        {
+            note(Trace::Refused(error));
         }
     }
 }

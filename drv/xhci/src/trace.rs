@@ -29,6 +29,9 @@ pub(crate) enum Trace {
     PeerDied(abi::TaskId),
     /// `iommu` reports that the controller went where it may not.
     ControllerFault,
+    /// A client was refused, and for what.
+    #[count(children)]
+    Refused(xhci_api::XhciError),
 }
 
 ringbuf::counted_ringbuf!(Trace, 48, Trace::None);

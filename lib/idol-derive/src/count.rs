@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Data, DeriveInput, Error, Result, Variant};
+use syn::{Data, DeriveInput, Error, Fields, Result, Type, Variant};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
@@ -12,16 +12,27 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let (impl_generics, type_generics, bounds) = input.generics.split_for_impl();
     let counts = format_ident!("{name}Counts");
     let doc = format!("How often each [`{name}`] happened.");
-    let (mut counted, mut docs, mut arms) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut fields, mut fresh, mut arms) = (Vec::new(), Vec::new(), Vec::new());
     for variant in &data.variants {
         let ident = &variant.ident;
-        if is_skipped(variant)? {
-            arms.push(quote!(Self::#ident { .. } => {}));
-        } else {
-            counted.push(ident);
-            docs.push(format!("Times that `{ident}` happened."));
-            arms.push(quote!(Self::#ident { .. } => counters.#ident.increment(),));
-        }
+        let (of, new) = match way(variant)? {
+            Way::Skipped => {
+                arms.push(quote!(Self::#ident { .. } => {}));
+                continue;
+            }
+            Way::Once => {
+                arms.push(quote!(Self::#ident { .. } => counters.#ident.increment(),));
+                (quote!(::counters::AtomicU32), quote!(::counters::AtomicU32::new(0)))
+            }
+            Way::Children(child) => {
+                arms.push(quote!(Self::#ident(child) => ::counters::Count::count(child, &counters.#ident),));
+                let count = quote!(<#child as ::counters::Count>);
+                (quote!(#count::Counters), quote!(#count::NEW_COUNTERS))
+            }
+        };
+        let doc = format!("Times that `{ident}` happened.");
+        fields.push(quote!(#[doc = #doc] pub #ident: #of,));
+        fresh.push(quote!(#ident: #new,));
     }
     // An enum without variants has nothing to match by reference.
     let count = if data.variants.is_empty() {
@@ -29,7 +40,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     } else {
         quote!(match self { #(#arms)* })
     };
-    let unused = counted.is_empty().then(|| quote!(let _ = counters;));
+    let unused = fields.is_empty().then(|| quote!(let _ = counters;));
     Ok(quote! {
         #[doc = #doc]
         #[derive(Debug)]
@@ -37,10 +48,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         #[repr(C)]
         #[allow(non_snake_case, reason = "the fields are named like the variants")]
         #vis struct #counts {
-            #(
-                #[doc = #docs]
-                pub #counted: ::counters::AtomicU32,
-            )*
+            #(#fields)*
         }
 
         impl #impl_generics ::counters::Count for #name #type_generics #bounds {
@@ -48,7 +56,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 
             #[allow(clippy::declare_interior_mutable_const, reason = "a fresh set each time")]
             const NEW_COUNTERS: #counts = #counts {
-                #(#counted: ::counters::AtomicU32::new(0),)*
+                #(#fresh)*
             };
 
             fn count(&self, counters: &#counts) {
@@ -59,19 +67,38 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-fn is_skipped(variant: &Variant) -> Result<bool> {
-    let mut skipped = false;
+/// How a variant is counted.
+enum Way<'v> {
+    /// With a counter of its own.
+    Once,
+    /// By the counters of its one field, of this type.
+    Children(&'v Type),
+    /// Not at all.
+    Skipped,
+}
+
+fn way(variant: &Variant) -> Result<Way<'_>> {
+    let mut way = Way::Once;
     for attribute in variant.attrs.iter().filter(|a| a.path().is_ident("count")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("skip") {
-                skipped = true;
-                Ok(())
-            } else {
-                Err(meta.error("expected `skip`"))
+                way = Way::Skipped;
+                return Ok(());
             }
+            if !meta.path.is_ident("children") {
+                return Err(meta.error("expected `skip` or `children`"));
+            }
+            let Fields::Unnamed(fields) = &variant.fields else {
+                return Err(meta.error("`children` wants one field without a name"));
+            };
+            let (Some(child), 1) = (fields.unnamed.first(), fields.unnamed.len()) else {
+                return Err(meta.error("`children` wants one field without a name"));
+            };
+            way = Way::Children(&child.ty);
+            Ok(())
         })?;
     }
-    Ok(skipped)
+    Ok(way)
 }
 
 #[cfg(test)]
@@ -98,6 +125,33 @@ mod tests {
             }
         ))
         .expect_err("misspelt");
-        assert_eq!(refusal.to_string(), "expected `skip`");
+        assert_eq!(refusal.to_string(), "expected `skip` or `children`");
+    }
+
+    #[test]
+    fn children_are_those_of_one_field() {
+        for input in [
+            parse_quote!(
+                enum E {
+                    #[count(children)]
+                    A,
+                }
+            ),
+            parse_quote!(
+                enum E {
+                    #[count(children)]
+                    A(B, C),
+                }
+            ),
+            parse_quote!(
+                enum E {
+                    #[count(children)]
+                    A { b: B },
+                }
+            ),
+        ] {
+            let refusal = derive(&input).expect_err("not one field");
+            assert_eq!(refusal.to_string(), "`children` wants one field without a name");
+        }
     }
 }

@@ -45,7 +45,8 @@ pub fn derive_idol_error(input: TokenStream) -> TokenStream {
 
 /// Makes the variants of an enum countable: a struct `<Enum>Counts` with one
 /// counter per variant, named like the variant. A variant that carries
-/// `#[count(skip)]` has none.
+/// `#[count(skip)]` has none; one that carries `#[count(children)]` is counted by
+/// what its one field is, which is countable itself.
 #[proc_macro_derive(Count, attributes(count))]
 pub fn derive_count(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

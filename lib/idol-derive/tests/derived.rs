@@ -72,3 +72,20 @@ fn each_variant_counts_for_itself_and_skipped_ones_not() {
     assert_eq!(format!("{counts:?}"), "EventCounts { Come: 2, Gone: 1, Moved: 1 }");
     assert_eq!(format!("{:?}", <Nothing as Count>::NEW_COUNTERS), "NothingCounts");
 }
+
+#[derive(Count)]
+enum Outer {
+    Plain,
+    #[count(children)]
+    Failed(Trouble),
+}
+
+#[test]
+fn what_a_variant_carries_is_counted_by_its_own_variants() {
+    let counts = Outer::NEW_COUNTERS;
+    for event in [Outer::Failed(Trouble::Last), Outer::Plain, Outer::Failed(Trouble::Last)] {
+        event.count(&counts);
+    }
+    let inner = "TroubleCounts { TooMuch: 0, Died: 0, Last: 2 }";
+    assert_eq!(format!("{counts:?}"), format!("OuterCounts {{ Plain: 1, Failed: {inner} }}"));
+}

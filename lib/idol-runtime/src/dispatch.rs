@@ -20,6 +20,12 @@ pub trait NotificationHandler {
 
     /// Some of those bits were set.
     fn handle_notification(&mut self, bits: u32);
+
+    /// A client is answered `code`, which is an error of the interface: the
+    /// place to count and note refusals, whatever operation they come from.
+    fn refused(&mut self, code: u32) {
+        let _ = code;
+    }
 }
 
 /// A server as the loop drives it; generated.
@@ -44,6 +50,9 @@ pub trait Server<Op> {
 
     /// As in [`NotificationHandler`].
     fn handle_notification(&mut self, bits: u32);
+
+    /// As in [`NotificationHandler`].
+    fn refused(&mut self, code: u32);
 
     /// Does what `message` asks with `request`, its bytes. Returns the response
     /// code and how much of `reply` goes with it.
@@ -149,7 +158,15 @@ fn respond<S: Server<Op>, Op>(
         None => Err(ClientError::BadMessageSize),
     };
     match outcome {
-        Ok((code, len)) => Some(Answer { to: message.sender, code, len }),
+        Ok((code, len)) => {
+            // Hidden, or what follows would stand there once for each code of
+            // each operation.
+            let code = black_box(code);
+            if code != 0 {
+                refused(server, code);
+            }
+            Some(Answer { to: message.sender, code, len })
+        }
         Err(error) => {
             if let Some(reason) = error.into_fault() {
                 sys_reply_fault(message.sender, reason);
@@ -157,6 +174,12 @@ fn respond<S: Server<Op>, Op>(
             None
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn refused<S: Server<Op>, Op>(server: &mut S, code: u32) {
+    server.refused(code);
 }
 
 fn incoming_size<S: Server<Op>, Op>(_: &S) -> usize {

@@ -2,6 +2,7 @@
 
 use crate::auditor::SLOTS;
 use crate::image::Description;
+use crate::look::Look;
 use crate::run::{Path, model};
 use crate::scene::{Beginning, Port, Scene};
 use fabric::Time;
@@ -107,6 +108,12 @@ impl Errands {
             return Err(Unsendable::TooLong);
         }
         self.scene.visit(LIMIT, move || deliver(&message)).ok_or(Unsendable::NoAnswer)
+    }
+
+    /// What a debugger would see now.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        Look::at(&self.scene.machine)
     }
 
     /// Lets the board run on for so long.

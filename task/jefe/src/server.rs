@@ -26,6 +26,9 @@ enum Trace {
     Restarted {
         task: u16,
     },
+    /// A client was refused, and for what.
+    #[count(children)]
+    Refused(JefeError),
 }
 
 ringbuf::counted_ringbuf!(Trace, 32, Trace::None);
@@ -166,6 +169,12 @@ impl NotificationHandler for Supervisor<'_> {
         }
         if bits & TIMER_MASK != 0 {
             self.start_due();
+        }
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = JefeError::try_from(code) {
+            ringbuf::ringbuf_entry!(Trace::Refused(error));
         }
     }
 }

@@ -61,6 +61,8 @@ enum Trace {
     Session(SessionId, SessionPhase),
     Asked(SessionId, Op),
     Failed(SessionId, Op, Failure),
+    /// The DSP was refused, and for what.
+    #[count(children)]
     Refused(Refusal),
     Died(Server),
     LinkDied,
@@ -72,6 +74,9 @@ enum Trace {
         to: Address,
     },
     Notice(Notice),
+    /// A client of the application core was refused, and for what.
+    #[count(children)]
+    ClientRefused(BrokerError),
 }
 
 ringbuf::counted_ringbuf!(TRACE, Trace, 64, Trace::None);
@@ -452,6 +457,12 @@ impl NotificationHandler for Executor<'_> {
             self.server_died();
         }
         self.work();
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = BrokerError::try_from(code) {
+            ringbuf::ringbuf_entry!(TRACE, Trace::ClientRefused(error));
+        }
     }
 }
 

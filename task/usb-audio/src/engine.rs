@@ -123,6 +123,9 @@ pub(crate) enum Trace {
     PipeRefused(UsbCoreError),
     FeedbackIgnored,
     CoreDied,
+    /// A client was refused, and for what.
+    #[count(children)]
+    Refused(UsbAudioError),
 }
 
 ringbuf::counted_ringbuf!(Trace, 64, Trace::None);

@@ -13,7 +13,7 @@ use usb_types::{EndpointAddress, Setup};
 use userlib::{RecvMessage, TIMER_MASK, sys_get_timer, sys_set_timer};
 
 use crate::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, Trace, trace};
 use crate::world::World;
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
@@ -207,6 +207,14 @@ impl NotificationHandler for AudioServer<'_> {
             self.engine.tick(&mut self.system);
         }
         self.settle();
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = UsbAudioError::try_from(code)
+            && error != UsbAudioError::NotYet
+        {
+            trace(Trace::Refused(error));
+        }
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) enum Trace {
     Owed(PortNumber, u8),
     Replaced(PortNumber),
     Resetting(PortNumber),
+    /// A client was refused, and for what.
+    #[count(children)]
+    Refused(usb_core_api::UsbCoreError),
 }
 
 ringbuf::counted_ringbuf!(Trace, 64, Trace::None);

@@ -11,14 +11,12 @@ use usb_types::{EndpointAddress, Setup};
 use userlib::{RecvMessage, sys_get_timer, sys_set_timer};
 use xhci_api::Xhci;
 
-use crate::core::{Core, Settings};
+use crate::core::{Core, Settings, Trace, trace};
 use crate::{Config, MAX_CLIENTS, MAX_CONFIGURATION, MAX_CONTROL};
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
 userlib::task_slot!(XHCI, xhci);
-
-counters::counters!(UsbCoreError);
 
 /// Bytes of packet lengths that one `write_isoch` can carry.
 const MAX_LENGTHS: usize = 64;
@@ -96,13 +94,10 @@ impl Server<'_> {
         }
     }
 
-    /// Counts a refusal and makes it the answer.
+    /// Makes it the answer, and does what it brings about.
     fn answer<T>(&mut self, result: Result<T, UsbCoreError>) -> Answer<T> {
         self.settle();
-        result.map_err(|refusal| {
-            counters::count!(refusal);
-            RequestError::Runtime(refusal)
-        })
+        Ok(result?)
     }
 }
 
@@ -124,6 +119,14 @@ impl NotificationHandler for Server<'_> {
             self.core.tick(now);
         }
         self.settle();
+    }
+
+    fn refused(&mut self, code: u32) {
+        if let Ok(error) = UsbCoreError::try_from(code)
+            && error != UsbCoreError::NotYet
+        {
+            trace(Trace::Refused(error));
+        }
     }
 }
 

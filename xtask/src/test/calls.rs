@@ -67,6 +67,8 @@ fn told(qmp: &mut Qmp, archive: &Path) -> Result<(), String> {
     for (who, what) in [
         ("hiffy", "called: server usb_core"),
         ("usb_core", "attached: port"),
+        ("usb_core", "refused: DeviceGone"),
+        ("jefe", "refused: NoSuchTask"),
         ("dsp_link", "link: CameUp"),
         ("dsp-monitor", "program started"),
         ("dsp-program", "service found"),

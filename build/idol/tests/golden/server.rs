@@ -470,6 +470,10 @@ for (::core::marker::PhantomData<EverythingOperation>, &mut S) {
         ::idol_runtime::NotificationHandler::handle_notification(self.1, idol_bits);
     }
     #[inline]
+    fn refused(&mut self, idol_code: u32) {
+        ::idol_runtime::NotificationHandler::refused(self.1, idol_code);
+    }
+    #[inline]
     fn handle(
         &mut self,
         idol_message: &::idol_runtime::userlib::RecvMessage,

@@ -30,6 +30,10 @@ const COUNTERS: [(&str, &str, &str); 8] = [
     ("offload_broker", "VOTES", "Released"),
 ];
 
+/// Servers: each counts by its code what it refuses.
+const SERVERS: [&str; 7] =
+    ["jefe", "iommu", "dsp_link", "xhci", "usb_core", "usb_audio", "offload_broker"];
+
 /// Checks it; what is missing is told in `wrong`.
 pub(super) fn check(session: &Session, wrong: &mut Vec<String>) -> Result<(), Stop> {
     let dump = Dump::read(&session.after).map_err(bad)?;
@@ -109,6 +113,14 @@ fn counters(system: &System<'_>, wrong: &mut Vec<String>) -> Result<(), view::Er
     for counter in COUNTERS {
         if count(counter) == 0 {
             wrong.push(format!("{counter:?} counted nothing"));
+        }
+    }
+    for server in SERVERS {
+        let of = counters.iter().filter(|of| of.task == server).flat_map(|of| &of.counts);
+        // A code that every interface has.
+        let is = |event: &str| event.ends_with("Refused(ServerDied)");
+        if !of.into_iter().any(|(event, _)| is(event)) {
+            wrong.push(format!("{server} has no counters for its refusals"));
         }
     }
     let (cast, released) = (
