@@ -326,7 +326,7 @@ pub enum XhciError {
     BadEndpoint,
     /// The endpoint is not running.
     NotRunning,
-    /// The endpoint belongs to a sideband.
+    /// The endpoint belongs to a sideband, or is being taken away.
     EndpointBusy,
     /// The endpoint does not belong to this sideband.
     EndpointNotOwned,

@@ -92,6 +92,11 @@ pub(crate) const fn entries(mask: u32) -> u8 {
     31 - (mask | Dci::EP0.bit()).leading_zeros() as u8
 }
 
+/// TR Dequeue Pointer of an endpoint that stands still (6.2.3).
+pub(crate) const fn dequeue(output: Words) -> Bus {
+    Bus((output[2] & !0xF) as u64 | (output[3] as u64) << 32)
+}
+
 /// The context of endpoint 0.
 pub(crate) const fn endpoint0(max_packet: u16, dequeue: Bus, cycle: bool) -> Words {
     let kind = (max_packet as u32) << 16 | KIND_CONTROL << 3 | RETRIES << 1;

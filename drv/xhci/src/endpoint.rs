@@ -276,11 +276,15 @@ impl Driver<'_> {
         dci: Dci,
         is_in: bool,
     ) -> Result<&mut Endpoint, XhciError> {
+        // A doorbell would set it running again before its ring is taken away (4.6.9).
+        let goes =
+            |kind: &Kind| matches!(kind, Kind::Configure { drop, .. } if drop & dci.bit() != 0);
+        let leaving = self.under_way(slot, goes);
         let endpoint = self.endpoints.live(slot, dci).ok_or(XhciError::NoEndpoint)?;
         if !context::is_isoch(&endpoint.spec) || dci.is_in() != is_in {
             return Err(XhciError::BadEndpoint);
         }
-        if endpoint.sideband.is_some() || endpoint.ring.is_none() {
+        if leaving || endpoint.sideband.is_some() || endpoint.ring.is_none() {
             return Err(XhciError::EndpointBusy);
         }
         if endpoint.isoch.is_none() {

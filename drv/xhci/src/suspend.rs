@@ -7,6 +7,7 @@
 //! they stood. A device that signals by itself is brought up the same way, from
 //! where its link is by then. What does not get down is brought back up.
 
+use crate::context::{self, EndpointState};
 use crate::driver::Driver;
 use crate::engine::Begin;
 use crate::hw::Hw;
@@ -15,7 +16,7 @@ use crate::port::{self, PLS_RESUME, PLS_U0, PLS_U3};
 use crate::requests::Answer;
 use crate::slot::Slot;
 use abi::TaskId;
-use trb::PortId;
+use trb::{CompletionCode, PortId};
 use userlib::RecvMessage;
 use xhci_api::{SidebandHandle, SlotHandle, TicketHandle, XhciError};
 
@@ -165,15 +166,24 @@ impl Driver<'_> {
     }
 
     /// Step [`Restart`](crate::steps::Step::Restart): a doorbell is all that a
-    /// stopped ring needs to go on (4.6.9).
+    /// stopped ring needs to go on (4.6.9). The packet on which it stopped may be
+    /// behind it, and no event need have said so.
     pub(crate) fn begin_restart(&mut self, hw: &Hw<'_>, op: &Op) -> Begin {
         let Some(handle) = op.slot() else { return Begin::Next };
-        if let Ok((_, slot)) = self.slots.find_mut(handle) {
-            slot.asleep = false;
-        }
-        for endpoint in self.endpoints.iter().filter(|e| e.slot == handle) {
-            if endpoint.ring.is_some_and(|ring| ring.producer.used() > 0) {
-                self.ring_endpoint(hw, handle, endpoint.dci);
+        let Ok((_, slot)) = self.slots.find_mut(handle) else { return Begin::Next };
+        slot.asleep = false;
+        for endpoint in self.endpoints.iter_mut().filter(|e| e.slot == handle) {
+            let Some(ring) = &mut endpoint.ring else { continue };
+            let output = hw.endpoint(slot.context, endpoint.dci);
+            let passed = ring.producer.index_before(ring.bus, context::dequeue(output));
+            if let (Some(queue), Some(at)) = (&mut endpoint.isoch, passed)
+                && context::endpoint_state(output) == EndpointState::Stopped
+                && ring.producer.completed(at)
+            {
+                queue.completed(at, CompletionCode::Stopped, 0);
+            }
+            if ring.producer.used() > 0 {
+                hw.regs.ring(slot.id, endpoint.dci);
             }
         }
         Begin::Next

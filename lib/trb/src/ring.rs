@@ -137,6 +137,17 @@ impl ProducerRing {
         (pointer.is_aligned(16) && index < u64::from(self.usable)).then_some(index as u16)
     }
 
+    /// The place in front of `pointer`, up to which a controller that is to go on
+    /// there is through with the ring that it sees at `base`.
+    #[must_use]
+    pub fn index_before(&self, base: Bus, pointer: Bus) -> Option<u16> {
+        let offset = pointer.offset_from(base)?;
+        let index = offset / u64::from(crate::TRB_BYTES);
+        let inside = pointer.is_aligned(16) && index <= u64::from(self.usable);
+        // In front of the Link as well as behind it is the last place.
+        inside.then(|| (index as u16 + self.usable - 1) % self.usable)
+    }
+
     fn step(&mut self, memory: &impl RingMemory, chain: bool) {
         self.enqueue += 1;
         if self.enqueue == self.usable {

@@ -267,6 +267,9 @@ fn a_completion_that_is_not_under_way_is_refused() {
     assert_eq!(ring.index_of(Bus(0x1000), Bus(0x1031)), None);
     assert_eq!(ring.index_of(Bus(0x1000), Bus(0x0FF0)), None);
     assert_eq!(ring.index_of(Bus(0x1000), Bus(0x1070)), None, "the Link");
+    let before = |pointer| ring.index_before(Bus(0x1000), Bus(pointer));
+    assert_eq!([0x1000, 0x1010, 0x1060, 0x1070].map(before), [6, 0, 5, 6].map(Some));
+    assert_eq!([0x0FF0, 0x1018, 0x1080].map(before), [None; 3]);
 }
 
 #[test]

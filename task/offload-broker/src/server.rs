@@ -130,6 +130,8 @@ struct Executor<'c> {
     /// The service's port, once it is announced.
     port: Option<u32>,
     waiters: Fifo<TaskId, WAITERS>,
+    /// The life of the DSP's program that the core knows.
+    program: u32,
     /// Counts of the monitor's notices seen.
     notices: [[u32; SESSIONS]; 2],
     /// A flood is looked at again then.
@@ -157,6 +159,7 @@ pub(crate) fn run(config: &Config) -> ! {
         outbox: Fifo::new(),
         port: None,
         waiters: Fifo::new(),
+        program: 0,
         notices: [[0; SESSIONS]; 2],
         breather: None,
     };

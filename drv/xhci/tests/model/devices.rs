@@ -236,6 +236,37 @@ fn feedback_arrives_on_the_host_path() {
     }
 }
 
+/// Between the Stop Endpoint and the Configure Endpoint of an endpoint that goes, a
+/// doorbell would set it running again, on a ring that is about to be freed.
+#[test]
+fn an_endpoint_that_is_being_taken_away_takes_no_more_packets() {
+    for (seed, personality) in personalities(6) {
+        let model = Model::Async(usb_model::Speed::Full);
+        let machine = run(personality, seed, model, Time::ms(5), 4000, |driver, slot, diary| {
+            driver.start_stream(slot, &[OUT, FEEDBACK]).expect("it starts");
+            play(driver, slot, 32);
+            let first = driver.xhci.read_isoch(slot, 3, &mut [0; 8]).err();
+            assert_eq!(first, Some(XhciError::NotYet));
+            let ticket = driver.xhci.start_configure(slot, 1 << 2 | 1 << 3, &[]);
+            let ticket = ticket.expect("admitted");
+            while driver.xhci.result(ticket).err() == Some(XhciError::NotYet) {
+                let read = driver.xhci.read_isoch(slot, 3, &mut [0; 8]).err();
+                let written = driver.xhci.write_isoch(slot, 2, &[192, 0], &[0; 192]).err();
+                for refused in [read, written] {
+                    match refused {
+                        Some(XhciError::EndpointBusy) => say(diary, "refused"),
+                        // It ended meanwhile.
+                        Some(XhciError::NoEndpoint) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        });
+        // The first one's commands take no time.
+        assert!(seed == 0 || machine.said("refused"), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_configuration_that_is_refused_leaves_the_old_one() {
     run(Personality::qemu(), 1, Model::Sync, Time::ms(5), 3000, |driver, slot, _| {

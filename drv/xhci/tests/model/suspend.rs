@@ -152,6 +152,29 @@ fn a_host_stream_goes_on_behind_its_suspend_where_it_stood() {
     }
 }
 
+/// A controller that leaves the packet behind that it stopped on may say nothing of
+/// it; behind the last one there is nothing that speaks for it later.
+#[test]
+fn the_last_packet_of_a_host_stream_is_over_when_its_controller_stopped_behind_it() {
+    for (seed, personality) in personalities(24) {
+        run(personality, seed, Model::Sync, Time::ms(5), 4000, |driver, slot, _| {
+            driver.start_stream(slot, &[OUT]).expect("it starts");
+            for _ in 0..8 {
+                let taken = driver.xhci.write_isoch(slot, 2, &[192, 0], &[0; 192]);
+                assert_eq!(taken, Ok(1));
+            }
+            while driver.xhci.isoch_status(slot, 2).expect("it plays").queued > 1 {
+                driver.wait();
+            }
+            driver.suspend(slot).expect("it goes down");
+            driver.resume(slot).expect("it comes up");
+            hl::sleep_for(50);
+            let status = driver.xhci.isoch_status(slot, 2).expect("it is over");
+            assert_eq!((status.queued, status.completed), (0, 8));
+        });
+    }
+}
+
 #[test]
 fn a_device_that_signals_is_told_of_and_brought_up() {
     for (seed, personality) in personalities(12) {

@@ -1,8 +1,8 @@
 //! The DSP's program dies, falls silent, or floods the mailbox.
 
-use crate::world::{World, sound};
+use crate::world::{LIMIT, World, sound};
 use dsp_abi::media::Path;
-use fabric::{Rng, Time};
+use fabric::{Fault, Point, Rng, Site, Time};
 use offload_broker_api::RouteEnding;
 
 #[test]
@@ -39,6 +39,32 @@ fn a_program_that_dies_at_any_moment_of_a_command_leaves_nothing_behind() {
         world.assert_at_rest("at the end");
         world.assert_nobody_died("the program died");
     }
+}
+
+/// The word of its death can be lost with the link. Its next life asks for the same
+/// stream, from the same address, in an exchange of the same number: that is no
+/// repetition of what was refused before.
+#[test]
+fn a_program_that_dies_together_with_the_link_is_another_one_for_the_broker() {
+    let mut refusals = 0;
+    for nth in 1..24 {
+        let mut world = World::with_headset(1);
+        let driver = world.scene.machine.task_named("xhci").expect("the image has one");
+        let point = Point { site: Site::Allocation(driver.0), nth };
+        world.scene.machine.board_mut().parts.fabric.points.plan(point, Fault::Refuse);
+        let sequence = world.scene.order(&sound(60), Path::Offload);
+        let answer = world.scene.wait(sequence, LIMIT).expect("the player is told");
+        if answer.code != player::ROUTE_ENDED + RouteEnding::Refused as u32 {
+            continue;
+        }
+        refusals += 1;
+        world.scene.kill_program();
+        world.scene.kill("dsp_link");
+        world.scene.run_for(Time::ms(100));
+        world.play(&sound(60), Path::Offload, "what is asked for anew");
+        world.assert_at_rest("at the end");
+    }
+    assert!(refusals > 0, "nothing was refused");
 }
 
 /// R9, D-14: the wait for a DSP that does not answer is nobody else's.

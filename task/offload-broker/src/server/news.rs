@@ -1,5 +1,8 @@
 //! News: from every server, all of it, in one go.
 
+use core::mem::offset_of;
+
+use dsp_abi::control::AnswerPage;
 use dsp_abi::port;
 use dsp_link_api::{Address, DspLinkError, MAX_PAYLOAD};
 use userlib::sys_get_timer;
@@ -102,6 +105,13 @@ impl Executor<'_> {
                     self.datagram(from, &data[..usize::from(length).min(MAX_PAYLOAD)]);
                 }
                 Ok(Event::ServerUp { service: port::SERVICE, instance: port::INSTANCE, at }) => {
+                    // A link that died took the word of a death with it, and the
+                    // next life speaks from the same addresses.
+                    let life = offset_of!(AnswerPage, program_epoch) as u32;
+                    let life = self.config.answers.read32(life);
+                    if core::mem::replace(&mut self.program, life) != life {
+                        self.feed(Input::NodeGone(at.node));
+                    }
                     self.feed(Input::PortUp(at));
                     self.hint_waiters();
                 }
