@@ -289,7 +289,10 @@ impl Description {
                     power: self.app.index("power").map(|index| index.0),
                     autosuspend_ms: number(task, "autosuspend-ms") as u32,
                 };
-                Task::new(&task.name, move || usb_core::main(&config))
+                match self.app.controllers().len() {
+                    1 => Task::new(&task.name, move || usb_core::main::<1>(&config)),
+                    _ => Task::new(&task.name, move || usb_core::main::<2>(&config)),
+                }
             }
             "usb-audio" => {
                 let config = usb_audio::Config {

@@ -12,6 +12,7 @@ use xhci_api::{LINK_RESUME, TicketHandle as Below, XhciError};
 
 use crate::MAX_DEVICES;
 use crate::controller::{Controller, is_crowded, refusal};
+use crate::controllers::{ControllerNumber, Controllers};
 use crate::core::{Core, Trace, trace};
 use crate::device::{Device, PortNumber};
 use crate::jobs::Work;
@@ -82,7 +83,7 @@ impl Device {
     }
 }
 
-impl<C: Controller> Core<C> {
+impl<C: Controller, const N: usize> Core<C, N> {
     /// Goes on with every device that is on its way; whether any did.
     pub(crate) fn step_changes(&mut self, now: u64) -> bool {
         let mut went = false;
@@ -122,12 +123,16 @@ impl<C: Controller> Core<C> {
                 return true;
             }
             PowerState::Suspending if busy => return false,
-            PowerState::Suspending => self.controller.start_suspend_device(device.slot.handle),
+            PowerState::Suspending => {
+                self.controllers.of(device.port).start_suspend_device(device.slot.handle)
+            }
             PowerState::Suspended => {
                 let wanted = device.power.is_in_reach() && self.jobs.waits(handle);
                 return wanted && device.power.begin_wake();
             }
-            PowerState::Resuming => self.controller.start_resume_device(device.slot.handle),
+            PowerState::Resuming => {
+                self.controllers.of(device.port).start_resume_device(device.slot.handle)
+            }
         };
         match asked {
             Ok(ticket) => device.change.ticket = Some(ticket),
@@ -141,11 +146,19 @@ impl<C: Controller> Core<C> {
     }
 
     /// Takes the driver's answer when `ticket` belongs to a change.
-    pub(crate) fn change_answered(&mut self, ticket: Below, now: u64) -> bool {
-        let ours = |device: &Device| device.change.ticket == Some(ticket);
+    pub(crate) fn change_answered(
+        &mut self,
+        controller: ControllerNumber,
+        ticket: Below,
+        now: u64,
+    ) -> bool {
+        let ours = |device: &Device| {
+            Controllers::<C, N>::has(controller, device.port)
+                && device.change.ticket == Some(ticket)
+        };
         let found = self.devices.iter().find(|(_, _, device)| ours(device));
         let Some((handle, _, _)) = found else { return false };
-        match self.controller.result(ticket) {
+        match self.controllers.get(controller).result(ticket) {
             Err(XhciError::NotYet) => {}
             answer => self.change_ended(handle, answer.map(|_| ()), now),
         }
@@ -177,13 +190,13 @@ impl<C: Controller> Core<C> {
     /// port anew.
     fn replace(&mut self, port: PortNumber, now: u64) {
         trace(Trace::Replaced(port));
-        self.clear_port(usize::from(port.0).wrapping_sub(1), now);
+        self.clear_port(port.index(), now);
         self.look_at(port, now);
     }
 
     /// A device that may signal can do so before anybody looks.
     fn look_for_signal(&mut self, port: PortNumber) {
-        if let Ok(status) = self.controller.port(port.0)
+        if let Ok(status) = self.controllers.of(port).port(port.root())
             && status.link_state == LINK_RESUME
         {
             self.signalled(port);
@@ -205,7 +218,7 @@ impl<C: Controller> Core<C> {
     pub(crate) fn end_change_of(&self, device: &Device) {
         if let Some(ticket) = device.change.ticket {
             // The driver may have ended it by itself.
-            let _ = self.controller.cancel(ticket);
+            let _ = self.controllers.of(device.port).cancel(ticket);
         }
     }
 

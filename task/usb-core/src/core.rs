@@ -11,11 +11,12 @@ use xhci_api::{Event, TicketHandle as Below};
 
 use crate::clients::Clients;
 use crate::controller::{Controller, is_lost};
+use crate::controllers::{ControllerNumber, Controllers, Ports, place};
 use crate::device::{Device, PortNumber, StoreIndex};
 use crate::jobs::Jobs;
 use crate::ports::{Closing, MAX_CLOSING, Port};
 use crate::sleep::Sleep;
-use crate::{MAX_CONFIGURATION, MAX_DEVICES, MAX_PORTS};
+use crate::{MAX_CONFIGURATION, MAX_DEVICES};
 
 /// How long to wait before what was refused as crowded is asked for again.
 pub(crate) const CROWDED_MS: u64 = 10;
@@ -35,7 +36,7 @@ pub(crate) enum Trace {
     EnumerationFailed(PortNumber, crate::enumerate::Failure),
     GivenUp(PortNumber),
     Detached(PortNumber),
-    ControllerLost,
+    ControllerLost(ControllerNumber),
     SlotNotDisabled(xhci_api::XhciError),
     DescriptorIssues(PortNumber, u16),
     Switched {
@@ -69,17 +70,18 @@ pub(crate) struct Settings {
     pub(crate) autosuspend_ms: Option<u64>,
 }
 
-/// The device tree over a controller.
-pub(crate) struct Core<C> {
-    pub(crate) controller: C,
+/// The device tree over `N` controllers.
+pub(crate) struct Core<C, const N: usize = 1> {
+    pub(crate) controllers: Controllers<C, N>,
     pub(crate) settings: Settings,
     pub(crate) sleep: Sleep,
     pub(crate) devices: Table<Device, DeviceHandle, MAX_DEVICES>,
-    pub(crate) ports: [Port; MAX_PORTS],
+    pub(crate) ports: Ports<N>,
     /// Configurations, and which places are taken.
     pub(crate) stores: [[u8; MAX_CONFIGURATION]; MAX_DEVICES],
     pub(crate) stores_taken: u8,
-    pub(crate) closing: [Option<Closing>; MAX_CLOSING],
+    /// Slots of each controller that are being given up.
+    pub(crate) closing: [[Option<Closing>; MAX_CLOSING]; N],
     pub(crate) jobs: Jobs,
     pub(crate) clients: Clients,
     pub(crate) failed_enumerations: u32,
@@ -87,18 +89,20 @@ pub(crate) struct Core<C> {
     pub(crate) retry_at: Option<u64>,
 }
 
-impl<C: Controller> Core<C> {
-    pub(crate) fn new(controller: C, epoch: Epoch, settings: Settings) -> Self {
+impl<C: Controller, const N: usize> Core<C, N> {
+    /// Not inlined: what it is put together of would stay on the stack for ever.
+    #[inline(never)]
+    pub(crate) fn new(controllers: [C; N], epoch: Epoch, settings: Settings) -> Self {
         const { assert!(MAX_DEVICES <= 8, "stores_taken has 8 bits") };
         Self {
-            controller,
+            controllers: Controllers(controllers),
             settings,
             sleep: Sleep::new(),
             devices: Table::new(epoch),
-            ports: [Port::Empty; MAX_PORTS],
+            ports: Ports::new(),
             stores: [[0; MAX_CONFIGURATION]; MAX_DEVICES],
             stores_taken: 0,
-            closing: [None; MAX_CLOSING],
+            closing: [[None; MAX_CLOSING]; N],
             jobs: Jobs::new(epoch),
             clients: Clients::new(),
             failed_enumerations: 0,
@@ -106,59 +110,73 @@ impl<C: Controller> Core<C> {
         }
     }
 
-    /// Looks at everything once: at start, and at a new life of the driver.
-    pub(crate) fn begin(&mut self, now: u64) {
-        self.pull_all(now);
-        self.scan(now);
+    /// Looks at everything of a controller once: at start, and at a new life of
+    /// its driver.
+    pub(crate) fn begin(&mut self, controller: ControllerNumber, now: u64) {
+        self.take_news(controller, now);
+        self.scan(controller, now);
         self.advance(now);
     }
 
-    /// Takes the driver's news until there is none.
+    /// Takes every driver's news until there is none.
     pub(crate) fn pull_all(&mut self, now: u64) {
+        for controller in Controllers::<C, N>::numbers() {
+            self.take_news(controller, now);
+        }
+        self.advance(now);
+    }
+
+    fn take_news(&mut self, controller: ControllerNumber, now: u64) {
         loop {
-            match self.controller.pull() {
+            match self.controllers.get(controller).pull() {
                 Ok(Event::None) => break,
-                Ok(event) => self.event(event, now),
+                Ok(event) => self.event(controller, event, now),
                 // The driver died; its next life is begun with when `jefe`
                 // tells of it.
                 Err(error) => {
                     if is_lost(error) {
-                        self.lose_controller();
+                        self.lose_controller(controller);
                     }
                     break;
                 }
             }
         }
-        self.advance(now);
     }
 
-    fn event(&mut self, event: Event, now: u64) {
+    fn event(&mut self, controller: ControllerNumber, event: Event, now: u64) {
         match event {
-            Event::PortChanged { port } => self.look_at(PortNumber(port), now),
-            Event::TicketDone(ticket) => self.ticket_done(ticket, now),
+            Event::PortChanged { port } => {
+                if let Some(port) = PortNumber::new(controller, port) {
+                    self.look_at(port, now);
+                }
+            }
+            Event::TicketDone(ticket) => self.ticket_done(controller, ticket, now),
             Event::IsochProgress { slot, dci } => {
-                let found = self.devices.iter_mut().find(|(_, _, d)| d.slot.handle == slot);
+                let is_it = |device: &Device| {
+                    device.slot.handle == slot && Controllers::<C, N>::has(controller, device.port)
+                };
+                let found = self.devices.iter_mut().find(|(_, _, device)| is_it(device));
                 if let Some((handle, _, device)) = found
                     && let Some(owner) = device.endpoint_owner(dci)
                 {
                     self.clients.progress(owner, handle, dci);
                 }
             }
-            Event::ControllerDied => self.lose_controller(),
-            Event::ControllerReady => self.scan(now),
+            Event::ControllerDied => self.lose_controller(controller),
+            Event::ControllerReady => self.scan(controller, now),
             // To the broker, and never sent here.
             Event::Revoked { .. } | Event::None => {}
         }
     }
 
-    fn ticket_done(&mut self, ticket: Below, now: u64) {
-        if !self.enumeration_answered(ticket, now)
-            && !self.job_answered(ticket)
-            && !self.change_answered(ticket, now)
-            && !self.slot_closed(ticket, now)
+    fn ticket_done(&mut self, controller: ControllerNumber, ticket: Below, now: u64) {
+        if !self.enumeration_answered(controller, ticket, now)
+            && !self.job_answered(controller, ticket)
+            && !self.change_answered(controller, ticket, now)
+            && !self.slot_closed(controller, ticket, now)
         {
             // Of something that was given up meanwhile: its place is freed.
-            let _ = self.controller.cancel(ticket);
+            let _ = self.controllers.get(controller).cancel(ticket);
         }
     }
 
@@ -183,13 +201,15 @@ impl<C: Controller> Core<C> {
         self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// The controller or its driver is gone, and with it every slot, ticket
-    /// and device.
-    pub(crate) fn lose_controller(&mut self) {
-        trace(Trace::ControllerLost);
-        self.closing = [None; MAX_CLOSING];
-        self.retry_at = None;
-        for index in 0..MAX_PORTS {
+    /// A controller or its driver is gone, and with it every slot, ticket and
+    /// device of it.
+    pub(crate) fn lose_controller(&mut self, controller: ControllerNumber) {
+        trace(Trace::ControllerLost(controller));
+        self.closing[place::<N>(controller)] = [None; MAX_CLOSING];
+        for index in 0..Ports::<N>::len() {
+            if !Controllers::<C, N>::has(controller, PortNumber::at(index)) {
+                continue;
+            }
             match core::mem::replace(&mut self.ports[index], Port::Empty) {
                 Port::Attached(device) => {
                     self.withdraw(device);
@@ -233,7 +253,7 @@ impl<C: Controller> Core<C> {
         self.free_store(Some(device.store));
         self.end_change_of(&device);
         self.end_reset_of(&mut device, Err(UsbCoreError::DeviceGone));
-        self.end_jobs_of(handle);
+        self.end_jobs_of(handle, device.port);
         self.clients.devices_changed();
         Some(device)
     }

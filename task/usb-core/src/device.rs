@@ -6,7 +6,9 @@ use usb_desc::{AlternateNumber, Config, Header, InterfaceNumber, MAX_INTERFACES}
 use usb_types::{EndpointAddress, Speed};
 use xhci_api::SlotHandle;
 
+use crate::MAX_PORTS;
 use crate::change::Change;
+use crate::controllers::ControllerNumber;
 use crate::endpoint::{Specs, dci, dcis, specs};
 use crate::power::Power;
 use crate::switch::Standing;
@@ -49,9 +51,38 @@ pub(crate) struct Slot {
     pub(crate) number: u8,
 }
 
-/// A root port, numbered from 1.
+/// A root port. Those of the first controller have their own numbers, from 1;
+/// those of the next go on where [`MAX_PORTS`] ends.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PortNumber(pub(crate) u8);
+
+impl PortNumber {
+    /// Port `root` of `controller`, from 1; `None` of one that is not looked at.
+    pub(crate) fn new(controller: ControllerNumber, root: u8) -> Option<Self> {
+        let looked_at = (1..=MAX_PORTS as u8).contains(&root);
+        looked_at.then(|| Self(controller.0 * MAX_PORTS as u8 + root))
+    }
+
+    /// The port at a place in [`Ports`](crate::controllers::Ports).
+    pub(crate) const fn at(index: usize) -> Self {
+        Self(index as u8 + 1)
+    }
+
+    /// Its place there.
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize - 1
+    }
+
+    /// Whose port it is.
+    pub(crate) const fn controller(self) -> ControllerNumber {
+        ControllerNumber((self.0 - 1) / MAX_PORTS as u8)
+    }
+
+    /// Its number at its controller.
+    pub(crate) const fn root(self) -> u8 {
+        (self.0 - 1) % MAX_PORTS as u8 + 1
+    }
+}
 
 impl Device {
     /// A device fresh from enumeration, with `bytes` its configuration.
@@ -105,10 +136,10 @@ impl Device {
     /// What clients are told of it.
     pub(crate) fn info(&self) -> DeviceInfo {
         DeviceInfo {
-            controller: 0,
+            controller: self.port.controller().0,
             slot: self.slot.handle,
             slot_number: self.slot.number,
-            port: self.port.0,
+            port: self.port.root(),
             speed: self.speed,
             vendor: self.descriptor.vendor,
             product: self.descriptor.product,

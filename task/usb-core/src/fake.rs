@@ -17,6 +17,7 @@ use xhci_api::{
 };
 
 use crate::controller::{Answer, Controller};
+use crate::controllers::Controllers;
 use crate::core::{Core, Settings};
 
 /// QEMU's `usb-audio`: full speed, playback in alternate 1 of interface 1.
@@ -66,6 +67,8 @@ pub(crate) struct State {
     slots: u16,
     pub(crate) open_slots: Vec<SlotHandle>,
     pub(crate) dead: bool,
+    /// What it answers to whoever asks for news.
+    pub(crate) deaf: Option<XhciError>,
 }
 
 #[derive(Copy, Clone, Default)]
@@ -193,7 +196,11 @@ impl Controller for Fake {
     }
 
     fn pull(&self) -> Answer<Below> {
-        Ok(self.0.borrow_mut().events.pop_front().unwrap_or(Below::None))
+        let state = &mut *self.0.borrow_mut();
+        match state.deaf {
+            Some(error) => Err(error),
+            None => Ok(state.events.pop_front().unwrap_or(Below::None)),
+        }
     }
 
     fn result(&self, ticket: TicketHandle) -> Answer<Completed> {
@@ -317,10 +324,12 @@ impl Controller for Fake {
     }
 }
 
-/// The core over a fake, its clock, and a client.
-pub(crate) struct Bench {
+/// The core over fakes, its clock, and a client.
+pub(crate) struct Bench<const N: usize = 1> {
+    /// The driver of the first controller.
     pub(crate) fake: Fake,
-    pub(crate) core: Core<Fake>,
+    pub(crate) fakes: [Fake; N],
+    pub(crate) core: Core<Fake, N>,
     pub(crate) now: u64,
 }
 
@@ -335,11 +344,7 @@ impl Bench {
 
     /// With devices that go down after so many milliseconds.
     pub(crate) fn with_autosuspend(autosuspend_ms: Option<u64>) -> Self {
-        let fake = Fake::new();
-        let settings = Settings { power: Some(8), autosuspend_ms };
-        let mut core = Core::new(fake.clone(), Epoch(3), settings);
-        core.begin(0);
-        Self { fake, core, now: 0 }
+        Self::over([Fake::new()], autosuspend_ms)
     }
 
     /// With the device configured at port 1, and known to [`CLIENT`].
@@ -358,12 +363,24 @@ impl Bench {
         bench.core.claim(CLIENT, device, 1).expect("nobody has it");
         (bench, device)
     }
+}
+
+impl<const N: usize> Bench<N> {
+    /// Over these controllers.
+    pub(crate) fn over(fakes: [Fake; N], autosuspend_ms: Option<u64>) -> Self {
+        let settings = Settings { power: Some(8), autosuspend_ms };
+        let mut core = Core::new(fakes.clone(), Epoch(3), settings);
+        for controller in Controllers::<Fake, N>::numbers() {
+            core.begin(controller, 0);
+        }
+        Self { fake: fakes[0].clone(), fakes, core, now: 0 }
+    }
 
     /// Lets events come and time pass until nothing is due any more.
     pub(crate) fn settle(&mut self) {
         for _ in 0..1000 {
             self.core.pull_all(self.now);
-            if !self.fake.0.borrow().events.is_empty() {
+            if self.fakes.iter().any(|fake| !fake.0.borrow().events.is_empty()) {
                 continue;
             }
             let Some(deadline) = self.core.deadline() else { return };

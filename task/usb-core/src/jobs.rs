@@ -14,7 +14,9 @@ use xhci_api::{SlotHandle, TicketHandle as Below, XhciError};
 
 use crate::clients::TICKETS_EACH;
 use crate::controller::{Controller, is_crowded, refusal};
+use crate::controllers::{ControllerNumber, Controllers};
 use crate::core::{Core, Trace, trace};
+use crate::device::PortNumber;
 use crate::switch::{Next, Standing, Switch};
 use crate::{MAX_CONTROL, MAX_DEVICES};
 
@@ -234,7 +236,21 @@ fn ticket_error(error: HandleError) -> UsbCoreError {
     }
 }
 
-impl<C: Controller> Core<C> {
+/// Asks a device's driver for what a switch needs next.
+fn ask_switch<C: Controller>(
+    driver: &C,
+    slot: SlotHandle,
+    switch: &Switch,
+) -> Result<Below, XhciError> {
+    match switch.next() {
+        Next::Configure { drop, add } => driver.start_configure(slot, drop, &add),
+        Next::Tell(setup) => driver.start_control(slot, setup, &[]),
+        // Over is what `advance` says, never what is next.
+        Next::Over(..) => Err(XhciError::Busy),
+    }
+}
+
+impl<C: Controller, const N: usize> Core<C, N> {
     /// Starts, on each device that is idle, the oldest job that waits.
     pub(crate) fn advance_jobs(&mut self, now: u64) {
         let mut idle = [None; MAX_DEVICES];
@@ -260,16 +276,16 @@ impl<C: Controller> Core<C> {
         if job.work.needs_device() && !device.takes_requests() {
             return false;
         }
-        let slot = device.slot.handle;
+        let (port, slot) = (device.port, device.slot.handle);
         let asked = match &job.work {
             Work::Control(setup, data) => {
                 let out = match setup.direction() {
                     Direction::Out => usize::from(setup.length).min(MAX_CONTROL),
                     Direction::In => 0,
                 };
-                self.controller.start_control(slot, *setup, &data[..out])
+                self.controllers.of(port).start_control(slot, *setup, &data[..out])
             }
-            Work::Switch(switch) => self.ask_switch(slot, switch),
+            Work::Switch(switch) => ask_switch(self.controllers.of(port), slot, switch),
         };
         match asked {
             Ok(ticket) => {
@@ -289,26 +305,26 @@ impl<C: Controller> Core<C> {
         }
     }
 
-    fn ask_switch(&self, slot: SlotHandle, switch: &Switch) -> Result<Below, XhciError> {
-        match switch.next() {
-            Next::Configure { drop, add } => self.controller.start_configure(slot, drop, &add),
-            Next::Tell(setup) => self.controller.start_control(slot, setup, &[]),
-            // Over is what `advance` says, never what is next.
-            Next::Over(..) => Err(XhciError::Busy),
-        }
-    }
-
     /// Takes the driver's answer when `ticket` belongs to a job.
-    pub(crate) fn job_answered(&mut self, ticket: Below) -> bool {
-        let is_it = |job: &Option<Job>| job.is_some_and(|job| job.running == Some(ticket));
+    pub(crate) fn job_answered(&mut self, controller: ControllerNumber, ticket: Below) -> bool {
+        let is_its = |job: &Job| {
+            N == 1
+                || self
+                    .devices
+                    .find(job.device)
+                    .is_ok_and(|(_, device)| Controllers::<C, N>::has(controller, device.port))
+        };
+        let is_it = |job: &Option<Job>| {
+            job.as_ref().is_some_and(|job| job.running == Some(ticket) && is_its(job))
+        };
         let Some(index) = self.jobs.list.iter().position(is_it) else { return false };
         let Some(job) = self.jobs.list[index] else { return false };
         let mut data = [0; MAX_CONTROL];
         let answer = match job.work {
             Work::Control(setup, _) if setup.direction() == Direction::In && setup.length > 0 => {
-                self.controller.take_data(ticket, &mut data)
+                self.controllers.get(controller).take_data(ticket, &mut data)
             }
-            _ => self.controller.result(ticket).map(|_| 0),
+            _ => self.controllers.get(controller).result(ticket).map(|_| 0),
         };
         match answer {
             Err(XhciError::NotYet) => {}
@@ -391,14 +407,14 @@ impl<C: Controller> Core<C> {
         }
     }
 
-    /// Ends all jobs of a device that is gone.
-    pub(crate) fn end_jobs_of(&mut self, device: DeviceHandle) {
+    /// Ends all jobs of a device that is gone from `port`.
+    pub(crate) fn end_jobs_of(&mut self, device: DeviceHandle, port: PortNumber) {
         for index in 0..MAX_JOBS {
             let Some(job) = self.jobs.list[index] else { continue };
             if job.device == device {
                 if let Some(ticket) = job.running {
                     // The driver may have ended it by itself.
-                    let _ = self.controller.cancel(ticket);
+                    let _ = self.controllers.of(port).cancel(ticket);
                 }
                 self.end_job(index, Ended::bare(Err(UsbCoreError::DeviceGone)));
             }

@@ -15,6 +15,7 @@
 mod change;
 mod clients;
 mod controller;
+mod controllers;
 mod core;
 mod device;
 mod endpoint;
@@ -38,7 +39,7 @@ mod tests;
 /// next one is not enumerated.
 pub const MAX_DEVICES: usize = 8;
 
-/// Root ports. QEMU's controller has 8, real ones up to about 16; a port
+/// Root ports of a controller. QEMU's has 8, real ones up to about 16; a port
 /// beyond is not looked at.
 pub const MAX_PORTS: usize = 32;
 
@@ -60,7 +61,7 @@ pub struct Config {
     pub neighbours: &'static [u16],
     /// Notification bit by which `jefe` tells of a neighbour's death or restart.
     pub peer_changed: u32,
-    /// Notification bit by which `xhci` tells of news.
+    /// Notification bit by which every driver of a controller tells of news.
     pub xhci: u32,
     /// Index of the task that may suspend the system, if the image has one.
     pub power: Option<u16>,
@@ -68,8 +69,9 @@ pub struct Config {
     pub autosuspend_ms: u32,
 }
 
-/// Runs the USB core.
+/// Runs the USB core over `CONTROLLERS` controllers, whose drivers are in the
+/// slots `xhci`, `xhci1` and so on, in the order of their numbers.
 #[inline(always)]
-pub fn main(config: &Config) -> ! {
-    server::run(config)
+pub fn main<const CONTROLLERS: usize>(config: &Config) -> ! {
+    server::run::<CONTROLLERS>(config)
 }

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-userlib::task!(usb_core::main(&usb_core::Config {
+userlib::task!(usb_core::main::<{ image::CONTROLLERS.len() }>(&usb_core::Config {
     neighbours: image::NEIGHBOURS,
     peer_changed: image::notifications::PEER_CHANGED,
     xhci: image::notifications::XHCI,

@@ -24,7 +24,7 @@ const RECIPIENT_MASK: u8 = 0x1F;
 const RECIPIENT_INTERFACE: u8 = 1;
 const RECIPIENT_ENDPOINT: u8 = 2;
 
-impl<C: Controller> Core<C> {
+impl<C: Controller, const N: usize> Core<C, N> {
     /// A message of `caller` came: an earlier incarnation of it is gone.
     pub(crate) fn meet(&mut self, caller: TaskId) {
         if let Some(old) = self.clients.other_incarnation(caller) {
@@ -155,8 +155,9 @@ impl<C: Controller> Core<C> {
         (lengths, data): (&[u8], &[u8]),
     ) -> Answer<u8> {
         let device = self.active_device(device)?;
-        let (dci, slot) = (device.endpoint(endpoint, caller)?, device.slot.handle);
-        self.controller.write_isoch(slot, dci, lengths, data).map_err(refusal)
+        let (dci, slot, port) =
+            (device.endpoint(endpoint, caller)?, device.slot.handle, device.port);
+        self.controllers.of(port).write_isoch(slot, dci, lengths, data).map_err(refusal)
     }
 
     pub(crate) fn read_isoch(
@@ -167,8 +168,9 @@ impl<C: Controller> Core<C> {
         data: &mut [u8],
     ) -> Answer<u16> {
         let device = self.active_device(device)?;
-        let (dci, slot) = (device.endpoint(endpoint, caller)?, device.slot.handle);
-        self.controller.read_isoch(slot, dci, data).map_err(refusal)
+        let (dci, slot, port) =
+            (device.endpoint(endpoint, caller)?, device.slot.handle, device.port);
+        self.controllers.of(port).read_isoch(slot, dci, data).map_err(refusal)
     }
 
     pub(crate) fn isoch_status(
@@ -178,8 +180,9 @@ impl<C: Controller> Core<C> {
         endpoint: EndpointAddress,
     ) -> Answer<PipeStatus> {
         let device = self.device(device)?;
-        let (dci, slot) = (device.endpoint(endpoint, caller)?, device.slot.handle);
-        let status = self.controller.isoch_status(slot, dci).map_err(refusal)?;
+        let (dci, slot, port) =
+            (device.endpoint(endpoint, caller)?, device.slot.handle, device.port);
+        let status = self.controllers.of(port).isoch_status(slot, dci).map_err(refusal)?;
         Ok(PipeStatus {
             queued: status.queued,
             room: status.room,

@@ -5,11 +5,12 @@ use xhci_api::{
     CHANGE_CONNECT, Completed, LINK_RESUME, SlotHandle, TicketHandle as Below, XhciError,
 };
 
+use crate::MAX_DEVICES;
 use crate::controller::{Controller, is_crowded, is_lost};
+use crate::controllers::{ControllerNumber, Controllers, Ports, place};
 use crate::core::{CROWDED_MS, Core, SELF, Trace, trace};
 use crate::device::{Device, PortNumber, Slot, StoreIndex};
 use crate::enumerate::{ATTEMPTS, Answer, Enumeration, Failure, Next, Request};
-use crate::{MAX_DEVICES, MAX_PORTS};
 
 /// PORTSC.PEC among a port's `changes`: the port was disabled by an error.
 const CHANGE_ENABLE: u8 = 1 << 1;
@@ -74,26 +75,31 @@ pub(crate) enum Closing {
     Disabling(Below),
 }
 
-impl<C: Controller> Core<C> {
+impl<C: Controller, const N: usize> Core<C, N> {
     /// Looks at every port.
-    pub(crate) fn scan(&mut self, now: u64) {
-        let Ok(info) = self.controller.info() else { return };
+    pub(crate) fn scan_all(&mut self, now: u64) {
+        for controller in Controllers::<C, N>::numbers() {
+            self.scan(controller, now);
+        }
+    }
+
+    /// Looks at every port of a controller.
+    pub(crate) fn scan(&mut self, controller: ControllerNumber, now: u64) {
+        let Ok(info) = self.controllers.get(controller).info() else { return };
         if info.alive {
-            for port in 1..=info.ports.min(MAX_PORTS as u8) {
-                self.look_at(PortNumber(port), now);
+            for root in 1..=info.ports {
+                let Some(port) = PortNumber::new(controller, root) else { return };
+                self.look_at(port, now);
             }
         }
     }
 
     /// Looks at a port that may have changed.
     pub(crate) fn look_at(&mut self, port: PortNumber, now: u64) {
-        let index = usize::from(port.0).wrapping_sub(1);
-        if index >= MAX_PORTS {
-            return;
-        }
-        let Ok(status) = self.controller.port(port.0) else { return };
-        if status.changes != 0 && self.controller.acknowledge_port(port.0, status.changes).is_err()
-        {
+        let (index, root) = (port.index(), port.root());
+        let driver = self.controllers.of(port);
+        let Ok(status) = driver.port(root) else { return };
+        if status.changes != 0 && driver.acknowledge_port(root, status.changes).is_err() {
             return;
         }
         // A disabled port may be the reset that was asked for; a connection
@@ -119,32 +125,33 @@ impl<C: Controller> Core<C> {
         match core::mem::replace(&mut self.ports[index], Port::Empty) {
             Port::Attached(device) => {
                 if let Some(device) = self.withdraw(device) {
-                    self.close_slot(device.slot.handle, now);
+                    self.close_slot(device.port, device.slot.handle, now);
                 }
             }
-            Port::Enumerating(attempt) => self.abandon(&attempt, now),
+            Port::Enumerating(attempt) => self.abandon(index, &attempt, now),
             Port::Empty | Port::GivenUp => {}
         }
     }
 
-    /// Gives back what an attempt has.
-    fn abandon(&mut self, attempt: &Attempt, now: u64) {
+    /// Gives back what an attempt at a port has.
+    fn abandon(&mut self, index: usize, attempt: &Attempt, now: u64) {
+        let port = PortNumber::at(index);
         self.free_store(attempt.store);
         if let Some(device) = attempt.of {
             self.withdraw(device);
         }
         match attempt.wait {
             Wait::Ticket(ticket, Request::EnableSlot(_)) => {
-                self.push_closing(Closing::Enabling(ticket));
+                self.push_closing(port, Closing::Enabling(ticket));
             }
             Wait::Ticket(ticket, _) => {
                 // Gone already is what it should be.
-                let _ = self.controller.cancel(ticket);
+                let _ = self.controllers.of(port).cancel(ticket);
             }
             Wait::Until(_) | Wait::Again(..) => {}
         }
         if let Some(slot) = attempt.enumeration.slot() {
-            self.close_slot(slot.handle, now);
+            self.close_slot(port, slot.handle, now);
         }
     }
 
@@ -174,14 +181,15 @@ impl<C: Controller> Core<C> {
 
     /// Does what is due at the ports.
     pub(crate) fn tick_ports(&mut self, now: u64) {
-        for index in 0..MAX_PORTS {
+        for index in 0..Ports::<N>::len() {
             if self.ports[index].deadline().is_none_or(|at| at > now) {
                 continue;
             }
             let Port::Enumerating(Attempt { wait, .. }) = self.ports[index] else { continue };
             match wait {
                 Wait::Until(_) => {
-                    let answer = match self.controller.port(index as u8 + 1) {
+                    let port = PortNumber::at(index);
+                    let answer = match self.controllers.of(port).port(port.root()) {
                         Ok(status) => Answer::TimeUp(status),
                         Err(error) => Answer::Refused(error),
                     };
@@ -194,22 +202,28 @@ impl<C: Controller> Core<C> {
     }
 
     /// Takes the driver's answer when `ticket` belongs to an enumeration.
-    pub(crate) fn enumeration_answered(&mut self, ticket: Below, now: u64) -> bool {
+    pub(crate) fn enumeration_answered(
+        &mut self,
+        controller: ControllerNumber,
+        ticket: Below,
+        now: u64,
+    ) -> bool {
+        let is_its = |index| Controllers::<C, N>::has(controller, PortNumber::at(index));
         let found = self.ports.iter().enumerate().find_map(|(index, port)| match port {
             Port::Enumerating(Attempt { wait: Wait::Ticket(t, request), store, .. })
-                if *t == ticket =>
+                if *t == ticket && is_its(index) =>
             {
                 Some((index, *request, *store))
             }
             _ => None,
         });
         let Some((index, request, store)) = found else { return false };
+        let driver = self.controllers.get(controller);
         let answer = match (request, store) {
-            (Request::Control(setup), Some(StoreIndex(place))) if setup.length > 0 => self
-                .controller
-                .take_data(ticket, &mut self.stores[usize::from(place)])
-                .map(Answer::Data),
-            _ => self.controller.result(ticket).map(|completed| match completed {
+            (Request::Control(setup), Some(StoreIndex(place))) if setup.length > 0 => {
+                driver.take_data(ticket, &mut self.stores[usize::from(place)]).map(Answer::Data)
+            }
+            _ => driver.result(ticket).map(|completed| match completed {
                 Completed::Done => Answer::Done,
                 Completed::Slot { slot, number } => Answer::Slot(Slot { handle: slot, number }),
                 Completed::Transferred(len) => Answer::Data(len),
@@ -232,7 +246,7 @@ impl<C: Controller> Core<C> {
         // What was waited for has come: nothing of it is left to give up.
         attempt.wait = Wait::Until(now);
         let next = attempt.enumeration.advance(answer, store);
-        trace(Trace::Step(PortNumber(index as u8 + 1), attempt.enumeration.step()));
+        trace(Trace::Step(PortNumber::at(index), attempt.enumeration.step()));
         self.follow(index, next, now);
     }
 
@@ -261,9 +275,9 @@ impl<C: Controller> Core<C> {
         let Port::Enumerating(Attempt { enumeration, store, .. }) = self.ports[index] else {
             return;
         };
-        let port = index as u8 + 1;
+        let port = PortNumber::at(index);
         let answer = match (request, enumeration.slot()) {
-            (Request::ResetPort, _) => self.controller.start_port_reset(port),
+            (Request::ResetPort, _) => self.controllers.of(port).start_port_reset(port.root()),
             (Request::EnableSlot(speed), _) => {
                 let Some(store) = store.or_else(|| self.take_store()) else {
                     return self.failed(index, Failure::TooManyDevices, now);
@@ -272,27 +286,28 @@ impl<C: Controller> Core<C> {
                     attempt.store = Some(store);
                 }
                 // One place for each slot that may have to be given up.
-                if self.closing.iter().flatten().count() > MAX_CLOSING - MAX_DEVICES {
+                let closing = &self.closing[place::<N>(port.controller())];
+                if closing.iter().flatten().count() > MAX_CLOSING - MAX_DEVICES {
                     Err(XhciError::Busy)
                 } else {
-                    self.controller.start_enable_slot(port, speed)
+                    self.controllers.of(port).start_enable_slot(port.root(), speed)
                 }
             }
             (_, None) => return self.failed(index, Failure::Confused(enumeration.step()), now),
             (Request::ResetDevice, Some(Slot { handle, .. })) => {
-                self.controller.start_reset_device(handle)
+                self.controllers.of(port).start_reset_device(handle)
             }
             (Request::Address { block, max_packet0 }, Some(Slot { handle, .. })) => {
-                self.controller.start_address(handle, block, max_packet0)
+                self.controllers.of(port).start_address(handle, block, max_packet0)
             }
             (Request::Evaluate { max_packet0 }, Some(Slot { handle, .. })) => {
-                self.controller.start_evaluate(handle, max_packet0)
+                self.controllers.of(port).start_evaluate(handle, max_packet0)
             }
             (Request::Control(setup), Some(Slot { handle, .. })) => {
-                self.controller.start_control(handle, setup, &[])
+                self.controllers.of(port).start_control(handle, setup, &[])
             }
             (Request::Configure, Some(Slot { handle, .. })) => {
-                self.controller.start_configure(handle, 0, enumeration.initial())
+                self.controllers.of(port).start_configure(handle, 0, enumeration.initial())
             }
         };
         match answer {
@@ -310,7 +325,7 @@ impl<C: Controller> Core<C> {
             return;
         };
         let (Some(slot), Some(store)) = (enumeration.slot(), store) else { return };
-        let port = PortNumber(index as u8 + 1);
+        let port = PortNumber::at(index);
         let length = usize::from(enumeration.length());
         let bytes = &self.stores[usize::from(store.0)][..length];
         let device = Device::new(
@@ -342,7 +357,7 @@ impl<C: Controller> Core<C> {
     }
 
     fn failed(&mut self, index: usize, failure: Failure, now: u64) {
-        let port = PortNumber(index as u8 + 1);
+        let port = PortNumber::at(index);
         trace(Trace::EnumerationFailed(port, failure));
         let Port::Enumerating(attempt) = self.ports[index] else { return };
         self.ports[index] = Port::Empty;
@@ -355,9 +370,9 @@ impl<C: Controller> Core<C> {
                     self.withdraw(device);
                 }
             }
-            Failure::NotThere => self.abandon(&attempt, now),
+            Failure::NotThere => self.abandon(index, &attempt, now),
             _ => {
-                self.abandon(&attempt, now);
+                self.abandon(index, &attempt, now);
                 if attempt.number < ATTEMPTS && failure != Failure::TooManyDevices {
                     self.attempt(index, attempt.number + 1, now);
                 } else {
@@ -369,23 +384,26 @@ impl<C: Controller> Core<C> {
         }
     }
 
-    fn push_closing(&mut self, closing: Closing) {
+    fn push_closing(&mut self, port: PortNumber, closing: Closing) {
+        let places = &mut self.closing[place::<N>(port.controller())];
         // A slot is enabled only while there is a place for each that exists.
-        if let Some(place) = self.closing.iter_mut().find(|place| place.is_none()) {
+        if let Some(place) = places.iter_mut().find(|place| place.is_none()) {
             *place = Some(closing);
         }
     }
 
-    fn close_slot(&mut self, slot: SlotHandle, now: u64) {
-        self.push_closing(Closing::Owed(slot));
+    fn close_slot(&mut self, port: PortNumber, slot: SlotHandle, now: u64) {
+        self.push_closing(port, Closing::Owed(slot));
         self.close_slots(now);
     }
 
     /// Asks for what is owed.
     pub(crate) fn close_slots(&mut self, now: u64) {
-        for index in 0..MAX_CLOSING {
-            let Some(Closing::Owed(slot)) = self.closing[index] else { continue };
-            self.closing[index] = match self.controller.start_disable_slot(slot) {
+        for index in 0..N * MAX_CLOSING {
+            let (driver, place) = (&self.controllers.0[index / MAX_CLOSING], index % MAX_CLOSING);
+            let closing = &mut self.closing[index / MAX_CLOSING][place];
+            let Some(Closing::Owed(slot)) = *closing else { continue };
+            *closing = match driver.start_disable_slot(slot) {
                 Ok(ticket) => Some(Closing::Disabling(ticket)),
                 Err(error) if is_crowded(error) => {
                     self.retry_later(now);
@@ -401,17 +419,23 @@ impl<C: Controller> Core<C> {
 
     /// Takes the driver's answer when `ticket` belongs to a slot that is being
     /// given up.
-    pub(crate) fn slot_closed(&mut self, ticket: Below, now: u64) -> bool {
+    pub(crate) fn slot_closed(
+        &mut self,
+        controller: ControllerNumber,
+        ticket: Below,
+        now: u64,
+    ) -> bool {
         let is_it = |closing: &Option<Closing>| matches!(closing, Some(Closing::Enabling(t) | Closing::Disabling(t)) if *t == ticket);
-        let Some(index) = self.closing.iter().position(is_it) else { return false };
-        let answer = self.controller.result(ticket);
+        let places = &mut self.closing[place::<N>(controller)];
+        let Some(found) = places.iter_mut().find(|closing| is_it(closing)) else { return false };
+        let answer = self.controllers.get(controller).result(ticket);
         if answer == Err(XhciError::NotYet) {
             return true;
         }
-        let was = self.closing[index].take();
-        match (was, answer) {
+        match (found.take(), answer) {
             (Some(Closing::Enabling(_)), Ok(Completed::Slot { slot, .. })) => {
-                self.close_slot(slot, now);
+                *found = Some(Closing::Owed(slot));
+                self.close_slots(now);
             }
             (Some(Closing::Disabling(_)), Err(error)) => trace(Trace::SlotNotDisabled(error)),
             _ => {}

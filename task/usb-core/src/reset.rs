@@ -13,7 +13,7 @@ use crate::core::{Core, Trace, trace};
 use crate::device::Device;
 use crate::jobs::Ended;
 
-impl<C: Controller> Core<C> {
+impl<C: Controller, const N: usize> Core<C, N> {
     /// Begins to reset a device: for who claimed an interface of it, or is less
     /// important than all who did, so that none of them ever waits for it.
     pub(crate) fn start_reset(
@@ -50,7 +50,7 @@ impl<C: Controller> Core<C> {
             device.change.reset = Some(ticket);
         }
         self.refuse_waiting(handle, UsbCoreError::Resetting);
-        self.attempt_again((usize::from(port.0) - 1, handle), slot, store, now);
+        self.attempt_again((port.index(), handle), slot, store, now);
         self.advance(now);
         Ok(ticket)
     }

@@ -8,15 +8,17 @@ use usb_core_api::{
     UsbCoreStatus,
 };
 use usb_types::{EndpointAddress, Setup};
-use userlib::{RecvMessage, sys_get_timer, sys_set_timer};
+use userlib::{RecvMessage, TaskSlot, sys_get_timer, sys_set_timer};
 use xhci_api::Xhci;
 
+use crate::controllers::{Controllers, place};
 use crate::core::{Core, Settings, Trace, trace};
 use crate::{Config, MAX_CLIENTS, MAX_CONFIGURATION, MAX_CONTROL};
 
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
-userlib::task_slot!(XHCI, xhci);
+/// The drivers, in the order of their controllers.
+static DRIVERS: [TaskSlot; 2] = [TaskSlot::new("xhci"), TaskSlot::new("xhci1")];
 
 /// Bytes of packet lengths that one `write_isoch` can carry.
 const MAX_LENGTHS: usize = 64;
@@ -27,9 +29,9 @@ const MAX_PACKETS: usize = 4096;
 /// Bytes of one packet that `read_isoch` can carry.
 const MAX_PACKET: usize = 1024;
 
-struct Server<'c> {
+struct Server<'c, const N: usize> {
     config: &'c Config,
-    core: Core<Xhci>,
+    core: Core<Xhci, N>,
     peers: Peers,
     /// Deadline that the timer is set to.
     armed: Option<u64>,
@@ -39,22 +41,25 @@ struct Server<'c> {
 
 /// Serves for ever.
 #[inline(always)]
-pub(crate) fn run(config: &Config) -> ! {
-    // Every client shares an edge with this task, the driver and the
+pub(crate) fn run<const N: usize>(config: &Config) -> ! {
+    const { assert!(0 < N && N <= DRIVERS.len(), "a slot for each controller's driver") };
+    // Every client shares an edge with this task, the drivers and the
     // supervisor do as well.
-    assert!(config.neighbours.len() <= MAX_CLIENTS + 2, "more clients than MAX_CLIENTS");
+    assert!(config.neighbours.len() <= MAX_CLIENTS + N + 1, "more clients than MAX_CLIENTS");
     let peers = Peers::new(config.neighbours);
-    let xhci = Xhci::from(XHCI.get_task_id());
+    let drivers = core::array::from_fn(|n| Xhci::from(DRIVERS[n].get_task_id()));
     let autosuspend_ms = Some(u64::from(config.autosuspend_ms)).filter(|&ms| ms != 0);
     let settings = Settings { power: config.power, autosuspend_ms };
     let mut server = Server {
         config,
-        core: Core::new(xhci, peers::epoch(), settings),
+        core: Core::<_, N>::new(drivers, peers::epoch(), settings),
         peers,
         armed: None,
         packets: [0; MAX_PACKETS],
     };
-    server.core.begin(sys_get_timer().now);
+    for controller in Controllers::<Xhci, N>::numbers() {
+        server.core.begin(controller, sys_get_timer().now);
+    }
     server.settle();
     let mut buffer = [0; INCOMING_SIZE];
     idol_runtime::dispatch(&mut server, &mut buffer)
@@ -62,7 +67,7 @@ pub(crate) fn run(config: &Config) -> ! {
 
 type Answer<T> = Result<T, RequestError<UsbCoreError>>;
 
-impl Server<'_> {
+impl<const N: usize> Server<'_, N> {
     /// After anything that happened: hints clients and sets the timer.
     fn settle(&mut self) {
         while let Some(client) = self.core.clients.take_hint() {
@@ -76,21 +81,22 @@ impl Server<'_> {
     }
 
     fn peers_changed(&mut self) {
-        let driver = self.core.controller.task_id().index();
-        let mut driver_changed = false;
+        let drivers = self.core.controllers.0.each_ref().map(|driver| driver.task_id().index());
+        let mut changed = [false; N];
         let core = &mut self.core;
         self.peers.refresh(|change| {
-            if change.old.index() == driver {
-                driver_changed = true;
-            } else {
-                core.forget_client(change.old);
+            match drivers.iter().position(|&driver| driver == change.old.index()) {
+                Some(place) => changed[place] = true,
+                None => core.forget_client(change.old),
             }
         });
         self.core.advance(sys_get_timer().now);
-        if driver_changed {
-            self.core.controller.refresh_task_id();
-            self.core.lose_controller();
-            self.core.begin(sys_get_timer().now);
+        for controller in Controllers::<Xhci, N>::numbers() {
+            if changed[place::<N>(controller)] {
+                self.core.controllers.0[place::<N>(controller)].refresh_task_id();
+                self.core.lose_controller(controller);
+                self.core.begin(controller, sys_get_timer().now);
+            }
         }
     }
 
@@ -101,7 +107,7 @@ impl Server<'_> {
     }
 }
 
-impl NotificationHandler for Server<'_> {
+impl<const N: usize> NotificationHandler for Server<'_, N> {
     fn current_notification_mask(&self) -> u32 {
         self.config.peer_changed | self.config.xhci | TIMER_MASK
     }
@@ -130,7 +136,7 @@ impl NotificationHandler for Server<'_> {
     }
 }
 
-impl InOrderUsbCoreImpl for Server<'_> {
+impl<const N: usize> InOrderUsbCoreImpl for Server<'_, N> {
     fn pull(&mut self, message: &RecvMessage) -> Answer<UsbCoreEvent> {
         self.core.meet(message.sender);
         let event = self.core.pull(message.sender);

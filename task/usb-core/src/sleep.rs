@@ -14,6 +14,7 @@ use abi::TaskId;
 use usb_core_api::{Depth, DeviceHandle, PowerState, SystemPower, TicketHandle, UsbCoreError};
 
 use crate::controller::Controller;
+use crate::controllers::Ports;
 use crate::core::{Core, Trace, trace};
 use crate::jobs::Ended;
 use crate::ports::Port;
@@ -60,7 +61,7 @@ impl Sleep {
     }
 }
 
-impl<C: Controller> Core<C> {
+impl<C: Controller, const N: usize> Core<C, N> {
     pub(crate) fn start_suspend(
         &mut self,
         caller: TaskId,
@@ -130,7 +131,7 @@ impl<C: Controller> Core<C> {
     /// What is on its way into the tree begins again when the system is awake. A
     /// device that is being reset is in it, and waited for.
     fn postpone_enumerations(&mut self, now: u64) {
-        for index in 0..self.ports.len() {
+        for index in 0..Ports::<N>::len() {
             if matches!(&self.ports[index], Port::Enumerating(attempt) if attempt.of.is_none()) {
                 self.clear_port(index, now);
             }
@@ -179,7 +180,7 @@ impl<C: Controller> Core<C> {
             self.enter_system(SystemPower::Resuming);
             return true;
         }
-        let (mut went, mut all) = (false, self.closing.iter().all(Option::is_none));
+        let (mut went, mut all) = (false, self.closing.as_flattened().iter().all(Option::is_none));
         for handle in self.handles().into_iter().flatten() {
             let Ok((_, device)) = self.devices.find_mut(handle) else { continue };
             let before = device.power.decision();
@@ -231,7 +232,7 @@ impl<C: Controller> Core<C> {
             let result = self.sleep.failed.take().map_or(Ok(()), Err);
             self.end_transition(result);
             self.sleep.woken = None;
-            self.scan(now);
+            self.scan_all(now);
             went = true;
         }
         went

@@ -265,7 +265,7 @@ proptest! {
         let status = bench.core.status();
         prop_assert_eq!((status.devices, status.holds, bench.core.stores_taken), (0, 0, 0));
         prop_assert_eq!((status.suspended, status.owed), (0, 0));
-        prop_assert!(bench.core.closing.iter().all(Option::is_none), "a slot is still closing");
+        prop_assert!(bench.core.closing.as_flattened().iter().all(Option::is_none), "a slot is still closing");
         prop_assert!(bench.core.jobs.is_idle(), "work or a ticket is left");
         if kept {
             prop_assert_eq!(bench.fake.0.borrow().open_slots.len(), 0, "slots are left");

@@ -4,6 +4,7 @@ use usb_core_api::{Event, PowerState, UsbCoreError};
 use usb_types::Speed;
 use xhci_api::{Event as Below, XhciError};
 
+use crate::controllers::ControllerNumber;
 use crate::enumerate::ATTEMPTS;
 use crate::fake::{Bench, CLIENT, OTHER, configuration};
 use crate::pause::Pause;
@@ -80,7 +81,7 @@ fn device_that_was_there_at_start_is_found_without_news() {
     let mut bench = Bench::new();
     bench.fake.plug(3);
     bench.fake.0.borrow_mut().events.clear();
-    bench.core.begin(0);
+    bench.core.begin(ControllerNumber(0), 0);
     bench.settle();
     assert!(matches!(bench.core.pull(CLIENT), Event::Attached(_)));
 }
@@ -131,7 +132,7 @@ fn step_that_fails_is_tried_three_times_and_gives_everything_back() {
         assert_eq!(bench.core.stores_taken, 0, "{step}");
         assert!(!log.contains(&"cancel".into()), "{step}: there is nothing to cancel");
         assert_eq!(bench.fake.0.borrow().open_slots.len(), 0, "{step}");
-        assert!(bench.core.closing.iter().all(Option::is_none));
+        assert!(bench.core.closing.as_flattened().iter().all(Option::is_none));
     }
 }
 
@@ -308,7 +309,7 @@ fn unplug_at_any_step_leaves_nothing_behind() {
         bench.settle();
         assert_eq!(bench.fake.0.borrow().open_slots.len(), 0, "{step}");
         assert_eq!(bench.core.stores_taken, 0, "{step}");
-        assert!(bench.core.closing.iter().all(Option::is_none), "{step}");
+        assert!(bench.core.closing.as_flattened().iter().all(Option::is_none), "{step}");
         assert_eq!(bench.core.pull(CLIENT), Event::None, "{step}");
     }
 }

@@ -7,3 +7,4 @@ mod requests;
 mod resetting;
 mod sleeping;
 mod switching;
+mod two;

@@ -4,6 +4,7 @@ use usb_core_api::{Depth, DeviceHandle, Event, SystemPower, UsbCoreError};
 use usb_types::Setup;
 use xhci_api::XhciError;
 
+use crate::controllers::ControllerNumber;
 use crate::fake::{Bench, CLIENT, OTHER, POWER};
 
 const GET: Setup = Setup { request_type: 0xA1, request: 0x81, value: 0, index: 1, length: 2 };
@@ -116,7 +117,7 @@ fn one_that_cannot_be_reset_is_gone_and_tried_anew() {
 #[test]
 fn who_lost_the_controller_lost_the_device_that_was_being_reset() {
     let (mut bench, device, ticket) = stuck();
-    bench.core.lose_controller();
+    bench.core.lose_controller(ControllerNumber(0));
     assert_eq!(bench.core.pull(CLIENT), Event::Detached(device));
     let ended = bench.core.result(CLIENT, ticket).expect("it is ready").result;
     assert_eq!(ended, Err(UsbCoreError::DeviceGone));
