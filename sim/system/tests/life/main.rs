@@ -10,6 +10,7 @@ mod deaths;
 mod dsp;
 mod duplex;
 mod eager;
+mod held;
 mod repeat;
 mod reset;
 mod sleep;
