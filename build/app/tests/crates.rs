@@ -114,7 +114,7 @@ fn no_task_keeps_what_it_knows_in_a_static() {
         // Read-only, from app.toml.
         ("iommu", "CONTROLLERS"),
         ("iommu", "POOLS"),
-        ("usb_core", "DRIVERS"),
+        ("usb-core", "DRIVERS"),
         // Read-only, for a debugger.
         ("udprpc", "REPLIES"),
         // What a debugger finds of a dead task, and how it asks for calls.

@@ -273,6 +273,7 @@ const fn audio(error: UsbAudioError) -> Refusal {
     match error {
         E::NoCard => Refusal::NoDevice,
         E::DeviceGone | E::Resetting => Refusal::ShuttingDown,
+        E::InterfaceTaken => Refusal::EndpointBusy,
         E::NoStream => Refusal::NoStream,
         E::StreamBusy => Refusal::BusyStream,
         E::NoFormat | E::NoChannels | E::NoRate | E::RateExceedsPacket => {

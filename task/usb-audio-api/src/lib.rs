@@ -259,6 +259,8 @@ pub enum UsbAudioError {
     Suspended,
     /// The device is being reset: try when its next card is told.
     Resetting,
+    /// Somebody takes an interface of the device: let go of its streams.
+    InterfaceTaken,
     /// An operation did not end in time.
     TimedOut,
     /// `usb_core` died on the way.

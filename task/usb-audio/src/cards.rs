@@ -5,7 +5,7 @@
 //! that nothing of the card is in use any more, and numbers are given out in
 //! turn, which keeps the latest one unused the longest.
 
-use usb_audio_api::{CardInfo, MAX_CARDS};
+use usb_audio_api::{CardInfo, MAX_CARDS, UsbAudioError};
 use usb_core_api::DeviceHandle;
 use usb_types::Speed;
 
@@ -22,6 +22,10 @@ pub(crate) struct Card {
     /// Some stream of it needs implicit feedback and was left out.
     pub(crate) implicit: bool,
     pub(crate) quirk: Quirk,
+    /// The interfaces that are claimed for it.
+    pub(crate) claimed: u32,
+    /// Why it is not present any more.
+    pub(crate) end: UsbAudioError,
     /// What its playback shall sound like, by the class: 0 dB is unity.
     pub(crate) volume: i16,
     pub(crate) mute: bool,
@@ -76,6 +80,11 @@ impl Cards {
         self.iter().find(|(_, card)| card.info.present && card.info.device == device).map(|c| c.0)
     }
 
+    /// The card with claims on `device`, which may be leaving.
+    pub(crate) fn on_device(&self, device: DeviceHandle) -> Option<u8> {
+        self.iter().find(|(_, card)| card.claimed != 0 && card.info.device == device).map(|c| c.0)
+    }
+
     /// All cards, vanished ones included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &Card)> {
         (0..).zip(&self.slots).filter_map(|(number, slot)| Some((number, slot.as_ref()?)))
@@ -107,6 +116,8 @@ pub(crate) mod tests {
             },
             speed: Speed::Full,
             configuration: 113,
+            claimed: 0b11,
+            end: UsbAudioError::DeviceGone,
             implicit: false,
             quirk: Quirk::default(),
             volume: 0,

@@ -17,6 +17,7 @@ use crate::cards::{Card, Cards};
 use crate::clients::Clients;
 use crate::host::Host;
 use crate::jobs::{Job, MAX_JOBS};
+use crate::leaving;
 use crate::quirks::quirk;
 use crate::script::{Unit, Units};
 use crate::world::World;
@@ -181,6 +182,7 @@ impl Engine {
                     self.detached(world, device);
                     self.attached(world, device);
                 }
+                Ok(Event::Wanted { device, .. }) => self.wanted(device),
                 // The system's sleep is not this task's to end.
                 Ok(Event::Woken(_)) => {}
                 Ok(Event::TicketDone(ticket)) => self.ticket_done(world, ticket),
@@ -192,6 +194,7 @@ impl Engine {
             }
         }
         self.retry(world);
+        self.let_go(world);
     }
 
     /// Hints whoever has news.
@@ -270,6 +273,8 @@ impl Engine {
             },
             speed,
             configuration: length,
+            claimed: interfaces,
+            end: UsbAudioError::DeviceGone,
             implicit,
             quirk: quirk(info.vendor, info.product),
             volume: 0,
@@ -284,53 +289,16 @@ impl Engine {
             }
             None => {
                 trace(Trace::NoNumber);
-                release_all(world, device, interfaces);
+                leaving::release_all(world, device, interfaces);
             }
         }
         Ok(())
-    }
-
-    fn detached(&mut self, world: &mut impl World, device: DeviceHandle) {
-        if let Some(card) = self.cards.of_device(device) {
-            self.card_gone(world, card, UsbAudioError::DeviceGone);
-        }
     }
 
     /// A device is out of its clients' reach, or back: its streams wait.
     fn sleep(&mut self, device: DeviceHandle, asleep: bool) {
         for lane in self.lanes.iter_mut().flatten().filter(|lane| lane.device == device) {
             lane.asleep = asleep;
-        }
-    }
-
-    /// A card's device is gone, and with it whatever ran on it; `error` is what
-    /// waiting clients are told.
-    fn card_gone(&mut self, world: &mut impl World, number: u8, error: UsbAudioError) {
-        let Some(card) = self.cards.get_mut(number) else {
-            return;
-        };
-        card.info.present = false;
-        trace(Trace::CardRemoved { card: number });
-        self.clients.cards_changed();
-        for place in 0..self.lanes.len() {
-            if let Some(lane) = self.lane_mut(place).filter(|lane| lane.id.card == number) {
-                lane.gone = true;
-                self.end_drain(place, Err(error));
-            }
-        }
-        for job in 0..MAX_JOBS {
-            if self.card_of_job(job) == Some(number) {
-                self.device_lost(world, job, error);
-            }
-        }
-    }
-
-    /// `usb_core` died: its devices are gone, and come again under new handles.
-    pub(crate) fn core_died(&mut self, world: &mut impl World) {
-        trace(Trace::CoreDied);
-        let (present, _) = self.cards.sets();
-        for card in (0..32).filter(|card| present & 1 << card != 0) {
-            self.card_gone(world, card, UsbAudioError::CoreDied);
         }
     }
 
@@ -409,6 +377,7 @@ impl Engine {
             self.pump(world, place);
         }
         self.retry(world);
+        self.let_go(world);
     }
 }
 
@@ -417,18 +386,12 @@ fn claim_all(world: &mut impl World, device: DeviceHandle, set: u32) -> Result<(
     let mut claimed = 0;
     for number in (0..32).filter(|number| set & 1 << number != 0) {
         if let Err(error) = world.claim(device, InterfaceNumber(number)) {
-            release_all(world, device, claimed);
+            leaving::release_all(world, device, claimed);
             return Err(error);
         }
         claimed |= 1 << number;
     }
     Ok(())
-}
-
-fn release_all(world: &mut impl World, device: DeviceHandle, set: u32) {
-    for number in (0..32).filter(|number| set & 1 << number != 0) {
-        world.release(device, InterfaceNumber(number));
-    }
 }
 
 #[cfg(test)]

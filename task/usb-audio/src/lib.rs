@@ -23,6 +23,7 @@ mod clients;
 mod engine;
 mod host;
 mod jobs;
+mod leaving;
 mod ops;
 mod pump;
 mod quirks;

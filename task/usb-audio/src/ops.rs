@@ -134,7 +134,7 @@ impl Engine {
     ) -> Result<(Card, Alternate, Units), UsbAudioError> {
         let card = *self.cards.get(id.card).ok_or(UsbAudioError::NoCard)?;
         if !card.info.present {
-            return Err(UsbAudioError::DeviceGone);
+            return Err(card.end);
         }
         let audio = self.read_card(world, &card)?;
         let Some((place, stream)) = audio.stream(id.pcm, id.direction) else {
@@ -291,7 +291,7 @@ impl Engine {
         }
         let card = *self.cards.get(number).ok_or(UsbAudioError::NoCard)?;
         if !card.info.present {
-            return Err(UsbAudioError::DeviceGone);
+            return Err(card.end);
         }
         let audio = self.read_card(world, &card)?;
         let script = script(Self::playback_units(&audio)).ok_or(UsbAudioError::NoControl)?;
@@ -352,6 +352,9 @@ impl Engine {
         let lane = self.lanes.get(place).copied().flatten().ok_or(UsbAudioError::Stale)?;
         if lane.gone {
             return Err(UsbAudioError::DeviceGone);
+        }
+        if let Some(card) = self.cards.get(lane.id.card).filter(|card| !card.info.present) {
+            return Err(card.end);
         }
         if lane.phase != Phase::Open {
             return Err(UsbAudioError::NotYet);

@@ -91,7 +91,8 @@ pub type Event = UsbCoreEvent;
 pub enum UsbCoreEvent {
     /// No more news.
     None,
-    /// A device is configured.
+    /// A device is configured; or, of one that is known, an interface that was
+    /// taken from its owner is free again.
     Attached(DeviceHandle),
     /// A device is gone; its handle answers `DeviceGone` from now on.
     Detached(DeviceHandle),
@@ -103,6 +104,14 @@ pub enum UsbCoreEvent {
     /// The device was reset: its interfaces are at alternate 0, and what was set
     /// by requests is lost.
     Reset(DeviceHandle),
+    /// Somebody takes an interface of the caller's: it is to be brought to
+    /// alternate 0 and released. After 12 s it is taken all the same.
+    Wanted {
+        /// The device.
+        device: DeviceHandle,
+        /// The interface's number.
+        interface: u8,
+    },
     /// A device woke the system, which is suspended (to `power`).
     Woken(DeviceHandle),
     /// A ticket of the caller's is ready.

@@ -40,6 +40,8 @@ pub(crate) struct Change {
     pub(crate) reset: Option<Ticket>,
     /// How often it was reset; wraps.
     pub(crate) resets: u8,
+    /// How often an interface that was taken became free again; wraps.
+    pub(crate) offers: u8,
 }
 
 impl Device {

@@ -23,6 +23,8 @@ pub(crate) struct View {
     pub(crate) naps: u8,
     /// How often it was reset; wraps.
     pub(crate) resets: u8,
+    /// How often something of it became free again that had been taken; wraps.
+    pub(crate) offers: u8,
 }
 
 /// A device that the client knows of, as it was told last.
@@ -91,6 +93,10 @@ impl Clients {
             if known.seen.resets != now.resets {
                 known.seen.resets = now.resets;
                 return Event::Reset(device);
+            }
+            if known.seen.offers != now.offers {
+                known.seen.offers = now.offers;
+                return Event::Attached(device);
             }
             let was = core::mem::replace(&mut known.seen, now);
             match (was.in_reach, now.in_reach) {

@@ -9,6 +9,7 @@ use handles::{Epoch, Table};
 use usb_core_api::{DeviceHandle, PowerState, Status, SystemPower, UsbCoreError};
 use xhci_api::{Event, TicketHandle as Below};
 
+use crate::claims::Wanted;
 use crate::clients::Clients;
 use crate::controller::{Controller, is_lost};
 use crate::controllers::{ControllerNumber, Controllers, Ports, place};
@@ -50,6 +51,8 @@ pub(crate) enum Trace {
     Owed(PortNumber, u8),
     Replaced(PortNumber),
     Resetting(PortNumber),
+    /// An interface is this task's, which took it.
+    Taken(TaskId),
     /// A client was refused, and for what.
     #[count(children)]
     Refused(usb_core_api::UsbCoreError),
@@ -83,6 +86,7 @@ pub(crate) struct Core<C, const N: usize = 1> {
     /// Slots of each controller that are being given up.
     pub(crate) closing: [[Option<Closing>; MAX_CLOSING]; N],
     pub(crate) jobs: Jobs,
+    pub(crate) wanted: Option<Wanted>,
     pub(crate) clients: Clients,
     pub(crate) failed_enumerations: u32,
     /// When to ask again for what was refused as crowded.
@@ -104,6 +108,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
             stores_taken: 0,
             closing: [[None; MAX_CLOSING]; N],
             jobs: Jobs::new(epoch),
+            wanted: None,
             clients: Clients::new(),
             failed_enumerations: 0,
             retry_at: None,
@@ -187,13 +192,15 @@ impl<C: Controller, const N: usize> Core<C, N> {
             self.close_slots(now);
         }
         self.tick_ports(now);
+        self.tick_claims(now);
         self.advance(now);
     }
 
     /// When [`tick`](Self::tick) is due next; never while nothing is on its way.
     pub(crate) fn deadline(&self) -> Option<u64> {
         let ports = self.ports.iter().filter_map(Port::deadline);
-        ports.chain(self.retry_at).chain(self.idle_deadline()).min()
+        let claim = self.wanted.map(|wanted| wanted.until);
+        ports.chain(self.retry_at).chain(self.idle_deadline()).chain(claim).min()
     }
 
     pub(crate) fn retry_later(&mut self, now: u64) {
@@ -236,12 +243,8 @@ impl<C: Controller, const N: usize> Core<C, N> {
         for (_, _, device) in self.devices.iter_mut() {
             // Not held is what most clients are.
             let _ = device.power.unhold(task);
-            for interface in device.interfaces() {
-                if interface.owner == Some(task) {
-                    interface.owner = None;
-                }
-            }
         }
+        self.forget_claims(task);
     }
 
     /// Takes a device out of the tree: its handle is void, its tickets are
@@ -253,6 +256,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
         self.free_store(Some(device.store));
         self.end_change_of(&device);
         self.end_reset_of(&mut device, Err(UsbCoreError::DeviceGone));
+        self.end_wanted_of(handle);
         self.end_jobs_of(handle, device.port);
         self.clients.devices_changed();
         Some(device)

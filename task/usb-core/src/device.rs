@@ -18,6 +18,8 @@ use crate::switch::Standing;
 pub(crate) struct Interface {
     /// Who claimed it.
     pub(crate) owner: Option<TaskId>,
+    /// Somebody let go of it for another, who is to be told when it is free again.
+    pub(crate) was_taken: bool,
     /// The alternate setting in force and its endpoints.
     pub(crate) standing: Standing,
 }
@@ -103,6 +105,7 @@ impl Device {
             let place = &mut interfaces[usize::from(number)];
             let interface = place.get_or_insert(Interface {
                 owner: None,
+                was_taken: false,
                 standing: Standing { alternate: 0, specs: Specs::new() },
             });
             if setting.interface.alternate() == AlternateNumber(0) {
@@ -192,6 +195,11 @@ impl Device {
     /// Every interface there is.
     pub(crate) fn interfaces(&mut self) -> impl Iterator<Item = &mut Interface> {
         self.interfaces.iter_mut().flatten()
+    }
+
+    /// The same with their numbers.
+    pub(crate) fn numbered(&mut self) -> impl Iterator<Item = (u8, &mut Interface)> {
+        (0..).zip(&mut self.interfaces).filter_map(|(n, place)| Some((n, place.as_mut()?)))
     }
 
     /// The DCI of a configured endpoint of an interface that `caller` claimed.

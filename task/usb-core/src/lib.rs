@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod change;
+mod claims;
 mod clients;
 mod controller;
 mod controllers;

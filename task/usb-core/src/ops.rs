@@ -38,11 +38,15 @@ impl<C: Controller, const N: usize> Core<C, N> {
         {
             return Event::Woken(device);
         }
+        if let Some(wanted) = self.tell_wanted(caller) {
+            return wanted;
+        }
         let mut live = [None; crate::MAX_DEVICES];
         for (place, (handle, _, device)) in live.iter_mut().zip(self.devices.iter()) {
             let power = &device.power;
             let (in_reach, naps) = (power.is_in_reach(), power.naps());
-            *place = Some(View { device: handle, in_reach, naps, resets: device.change.resets });
+            let (resets, offers) = (device.change.resets, device.change.offers);
+            *place = Some(View { device: handle, in_reach, naps, resets, offers });
         }
         self.clients.pull(caller, live.iter().copied().flatten())
     }
@@ -56,27 +60,6 @@ impl<C: Controller, const N: usize> Core<C, N> {
     pub(crate) fn configuration(&self, device: DeviceHandle) -> Answer<&[u8]> {
         let (_, device) = self.devices.find(device).map_err(device_error)?;
         Ok(device.descriptors(&self.stores[usize::from(device.store.0)]))
-    }
-
-    pub(crate) fn claim(&mut self, caller: TaskId, device: DeviceHandle, number: u8) -> Answer<()> {
-        let interface = self.device(device)?.interface(number)?;
-        match interface.owner {
-            Some(owner) if owner != caller => Err(UsbCoreError::InterfaceBusy),
-            _ => {
-                interface.owner = Some(caller);
-                Ok(())
-            }
-        }
-    }
-
-    pub(crate) fn release(
-        &mut self,
-        caller: TaskId,
-        device: DeviceHandle,
-        number: u8,
-    ) -> Answer<()> {
-        self.device(device)?.claimed(number, caller)?.owner = None;
-        Ok(())
     }
 
     pub(crate) fn start_set_interface(
@@ -143,6 +126,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     pub(crate) fn cancel(&mut self, caller: TaskId, ticket: TicketHandle) -> Answer<()> {
         self.jobs.cancel(ticket, caller)?;
+        self.unwant(ticket);
         self.clients.ticket_gone(caller, ticket);
         Ok(())
     }

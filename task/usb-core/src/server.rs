@@ -185,6 +185,17 @@ impl<const N: usize> InOrderUsbCoreImpl for Server<'_, N> {
         self.answer(result)
     }
 
+    fn start_take_interface(
+        &mut self,
+        message: &RecvMessage,
+        device: DeviceHandle,
+        interface: u8,
+    ) -> Answer<TicketHandle> {
+        let now = sys_get_timer().now;
+        let result = self.core.start_take(message.sender, device, interface, now);
+        self.answer(result)
+    }
+
     fn start_set_interface(
         &mut self,
         message: &RecvMessage,

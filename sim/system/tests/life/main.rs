@@ -14,6 +14,7 @@ mod held;
 mod repeat;
 mod reset;
 mod sleep;
+mod taken;
 mod tasks;
 mod two;
 mod unplug;

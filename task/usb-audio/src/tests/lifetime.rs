@@ -1,6 +1,7 @@
 //! Cards and clients that come and go, at any moment.
 
 use super::*;
+use usb_core_api::Event as CoreEvent;
 
 #[test]
 fn a_card_is_announced_with_its_streams_and_its_interfaces_claimed() {
@@ -266,4 +267,54 @@ fn a_job_without_a_ticket_below_asks_again_when_others_have_them() {
         bench.settle();
     }
     assert!(bench.result(BROKER, ticket).is_ok());
+}
+
+/// U16: an idle card's interfaces are free at once; when they can be had again it is
+/// a card again.
+#[test]
+fn a_card_that_somebody_takes_is_no_card_until_it_is_free_again() {
+    let (mut bench, device) = Bench::with(Model::default());
+    bench.news(BROKER);
+    bench.world.events.push_back(CoreEvent::Wanted { device, interface: 1 });
+    bench.settle();
+    assert_eq!(bench.news(BROKER), [Event::CardRemoved { card: 0 }]);
+    assert!(bench.world.claimed.is_empty(), "{:?}", bench.world.claimed);
+    assert_eq!(bench.start(BROKER, Drive::Peer), Err(UsbAudioError::InterfaceTaken));
+    bench.world.events.push_back(CoreEvent::Attached(device));
+    bench.settle();
+    assert_eq!(bench.news(BROKER), [Event::CardAdded { card: 1 }]);
+    assert_eq!(bench.world.claimed, [(device, 0), (device, 1)]);
+}
+
+/// U16: its streams are closed as ever, alternate 0 included, before it lets go.
+#[test]
+fn streams_of_a_card_that_somebody_takes_are_closed_before_it_lets_go() {
+    let (mut bench, device) = Bench::with(Model::default());
+    let stream = bench.open(PLAYER, Drive::Host).unwrap();
+    bench.world.told.clear();
+    bench.world.events.push_back(CoreEvent::Wanted { device, interface: 1 });
+    bench.settle();
+    assert_eq!(bench.write(stream, &[0; 400]), Err(UsbAudioError::InterfaceTaken));
+    assert_eq!(bench.world.claimed.len(), 2, "its stream is open still");
+    assert!(bench.world.told.is_empty(), "{:?}", bench.world.told);
+    assert_eq!(bench.close(PLAYER, stream), Ok(Completed::Done));
+    assert_eq!(bench.world.told, [Told::Interface(1, 0)]);
+    assert!(bench.world.claimed.is_empty(), "{:?}", bench.world.claimed);
+    bench.assert_at_rest();
+}
+
+/// U16: a card that leaves can be pulled, too.
+#[test]
+fn a_device_that_is_pulled_while_its_card_leaves_owes_nothing() {
+    let (mut bench, device) = Bench::with(Model::default());
+    let stream = bench.open(PLAYER, Drive::Host).unwrap();
+    bench.world.events.push_back(CoreEvent::Wanted { device, interface: 1 });
+    bench.settle();
+    bench.world.unplug(device);
+    bench.settle();
+    assert_eq!(bench.write(stream, &[0; 400]), Err(UsbAudioError::DeviceGone));
+    bench.world.told.clear();
+    assert_eq!(bench.close(PLAYER, stream), Ok(Completed::Done));
+    assert!(bench.world.told.is_empty());
+    bench.assert_at_rest();
 }

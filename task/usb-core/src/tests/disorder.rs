@@ -124,6 +124,7 @@ impl Client {
             Event::Reset(device) => {
                 assert!(self.devices.contains(&device), "reset without being there");
             }
+            Event::Wanted { .. } => panic!("nobody takes an interface"),
             Event::Woken(_) => panic!("that is for another task"),
             Event::TicketDone(ticket) => assert!(self.tickets.contains(&ticket), "not its ticket"),
             Event::IsochProgress { .. } | Event::None => {}

@@ -7,4 +7,5 @@ mod requests;
 mod resetting;
 mod sleeping;
 mod switching;
+mod taking;
 mod two;
