@@ -68,8 +68,10 @@ impl Driver<'_> {
         if number > hw.regs.caps.ports { Err(XhciError::BadPort) } else { Ok((hw, port)) }
     }
 
-    /// Begins an operation and lets it go as far as it can.
+    /// Begins an operation and lets it go as far as it can. A controller that failed
+    /// without a word is found out by what is asked next.
     pub(crate) fn ticket(&mut self, owner: TaskId, kind: Kind) -> Answer<TicketHandle> {
+        self.take_events();
         let ticket = self.begin(owner, kind)?;
         self.run();
         Ok(ticket)
