@@ -45,8 +45,11 @@ impl Driver<'_> {
         }
     }
 
-    /// Only `usb_core` drives devices.
-    pub(crate) fn core(&self, message: &RecvMessage) -> Result<TaskId, XhciError> {
+    /// Only `usb_core` drives devices. A controller that failed without a word is found
+    /// out here, before anything else is looked at.
+    pub(crate) fn core(&mut self, message: &RecvMessage) -> Result<TaskId, XhciError> {
+        self.take_events();
+        self.run();
         match self.client(message.sender)? {
             Client::UsbCore => Ok(message.sender),
             Client::Broker => Err(XhciError::NotAllowed),
@@ -68,10 +71,8 @@ impl Driver<'_> {
         if number > hw.regs.caps.ports { Err(XhciError::BadPort) } else { Ok((hw, port)) }
     }
 
-    /// Begins an operation and lets it go as far as it can. A controller that failed
-    /// without a word is found out by what is asked next.
+    /// Begins an operation and lets it go as far as it can.
     pub(crate) fn ticket(&mut self, owner: TaskId, kind: Kind) -> Answer<TicketHandle> {
-        self.take_events();
         let ticket = self.begin(owner, kind)?;
         self.run();
         Ok(ticket)
