@@ -96,7 +96,8 @@ impl Driver<'_> {
 
     /// Acts on deadlines.
     pub(crate) fn expire(&mut self, now: u64) {
-        // What is due may have come: a bell can be lost.
+        // What is due may have come: a bell can be lost. Or it cannot come any more.
+        self.take_events();
         self.wake();
         self.expire_command(now);
         for id in Ops::places() {

@@ -45,8 +45,11 @@ impl Driver<'_> {
         }
     }
 
-    /// Only `usb_core` drives devices.
-    pub(crate) fn core(&self, message: &RecvMessage) -> Result<TaskId, XhciError> {
+    /// Only `usb_core` drives devices. A controller that failed without a word is found
+    /// out here, before anything else is looked at.
+    pub(crate) fn core(&mut self, message: &RecvMessage) -> Result<TaskId, XhciError> {
+        self.take_events();
+        self.run();
         match self.client(message.sender)? {
             Client::UsbCore => Ok(message.sender),
             Client::Broker => Err(XhciError::NotAllowed),

@@ -83,7 +83,7 @@ impl Driver<'_> {
     }
 
     /// Who asks for a slot that nothing is under way on.
-    fn changing(&self, message: &RecvMessage, slot: SlotHandle) -> Result<TaskId, XhciError> {
+    fn changing(&mut self, message: &RecvMessage, slot: SlotHandle) -> Result<TaskId, XhciError> {
         let caller = self.core(message)?;
         self.changeable(slot, caller)?;
         if self.under_way(slot, |_| true) { Err(XhciError::Busy) } else { Ok(caller) }

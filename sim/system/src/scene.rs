@@ -6,7 +6,7 @@
 //! point of virtual time, so a seed and a list of deeds name a run. `run` plays
 //! one sound with it; tests tell longer stories.
 
-use crate::auditor::{self, Audit, Desk, Findings};
+use crate::auditor::{self, Audit, Desk, Errand, Findings};
 use crate::board::{Board, Map, Parts, SCRIPT, Script};
 use crate::image::Description;
 use crate::monitor::Monitor;
@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use usb_model::UsbDevice;
 use usb_model::headset::headset;
-use xhc::{Personality, RootPort};
+use xhc::{Death, Personality, RootPort};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// A root port of a controller.
@@ -47,6 +47,16 @@ pub enum Deed {
     KillProgram,
     /// The DSP's program is not run for this long.
     StarveProgram(Time),
+    /// A controller dies, without a word.
+    Kill(usize, Death),
+    /// A controller leaves its bus, and is back after a while.
+    Leave(usize, Time),
+    /// A controller is back on its bus.
+    ComeBack(usize),
+    /// The device that is plugged in there signals, if it sleeps and may.
+    Signal(Port),
+    /// The auditor does something when it has done what it was asked before.
+    Errand(Errand),
 }
 
 /// Does the deeds at their times.
@@ -58,6 +68,8 @@ pub struct Outside {
     planned: Vec<(Time, u32)>,
     /// Devices that were pulled, in that order.
     pulled: Vec<Box<dyn UsbDevice>>,
+    /// Where the auditor finds its errands.
+    desk: Findings,
 }
 
 impl Outside {
@@ -94,6 +106,24 @@ impl Script for Outside {
             Deed::StarveProgram(span) => {
                 let now = parts.fabric.now();
                 monitor.starve(&mut parts.fabric, now, now + span);
+            }
+            Deed::Kill(controller, death) => {
+                parts.controllers[controller].kill(&mut parts.fabric, death);
+            }
+            Deed::Leave(controller, span) => {
+                parts.controllers[controller].kill(&mut parts.fabric, Death::Gone);
+                let token = self.plan(Deed::ComeBack(controller));
+                parts.schedule(parts.fabric.now() + span, token);
+            }
+            Deed::ComeBack(controller) => {
+                parts.controllers[controller].come_back(&mut parts.fabric);
+            }
+            Deed::Signal(Port { controller, port }) => {
+                parts.controllers[controller].wake_up(&mut parts.fabric, port);
+            }
+            Deed::Errand(errand) => {
+                self.desk.send(errand);
+                parts.fabric.raise(IntId(auditor::ERRAND_BELL));
             }
         }
     }
@@ -162,7 +192,8 @@ impl Scene {
         let others = (1..).map(|n| Personality::seeded(seed + n));
         let personalities =
             std::iter::once(personality).chain(others).take(description.controllers()).collect();
-        let mut outside = Outside::default();
+        let findings = Findings::new(Desk::default());
+        let mut outside = Outside { desk: Rc::clone(&findings), ..Outside::default() };
         for (at, deed) in deeds {
             let token = outside.plan(deed);
             outside.planned.push((at, token));
@@ -176,7 +207,6 @@ impl Scene {
         board.parts.fabric.memory.load(media, &zeros).expect("the media pool is RAM");
         prepare(&mut board.parts);
         board.power_on();
-        let findings = Findings::new(Desk::default());
         let machine = Host::new(description.image(&findings).core1(dsp), board);
         Self { machine, description, findings, sequence: 0 }
     }
@@ -338,8 +368,8 @@ impl Scene {
     ) -> Option<T> {
         let result = Rc::new(Cell::new(None));
         let told = Rc::clone(&result);
-        self.findings.send(Box::new(move || told.set(Some(errand()))));
-        self.after(Time::ZERO, Deed::Ring(auditor::ERRAND_BELL));
+        let errand = Box::new(move || told.set(Some(errand())));
+        self.after(Time::ZERO, Deed::Errand(errand));
         let until = self.now() + limit;
         let mut done = None;
         check(self.machine.run_while(host::Time(until.0), |board| {

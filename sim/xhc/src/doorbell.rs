@@ -15,6 +15,10 @@ impl Xhc {
         if value & !0xFF != 0 {
             self.reserved_bits(fabric, offset, value);
         }
+        if self.operational.failed() {
+            // Nobody needs to know of it yet.
+            return;
+        }
         if !self.operational.running() {
             self.violation(fabric, bad);
             return;

@@ -143,6 +143,8 @@ pub struct Xhc {
     rng: Rng,
     pci: Pci,
     gone: bool,
+    /// Where its registers were when it left its bus.
+    left: Option<Phys>,
     /// It was kept from something that it wanted to read, since its reset.
     blind: Cell<bool>,
     generation: u8,
@@ -174,6 +176,7 @@ impl Xhc {
             rng: Rng::new(p.seed ^ u64::from(number) << 56),
             pci: Pci::new(p.interrupters),
             gone: false,
+            left: None,
             blind: Cell::new(false),
             generation: 0,
             legacy: Legacy { bios: p.bios, os: false },
@@ -214,10 +217,15 @@ impl Xhc {
         self.stats
     }
 
-    /// Where its registers are decoded, if they are.
+    /// Where its registers are decoded, if they are. A bus on which nobody answers
+    /// any more reads as ones there, and forgets what is written.
     #[must_use]
     pub fn bar(&self) -> Option<Phys> {
-        self.pci.bar().map(Phys)
+        self.decoded().or(self.left)
+    }
+
+    fn decoded(&self) -> Option<Phys> {
+        self.pci.bar().filter(|&bar| bar != 0).map(Phys)
     }
 
     /// Whether interrupter `id` has an event ring: none of the secondary ones may
@@ -335,7 +343,7 @@ impl Xhc {
 
 impl Device for Xhc {
     fn read(&mut self, fabric: &mut Fabric, offset: u32, width: Width) -> u32 {
-        if self.gone || self.pci.bar().is_none() {
+        if self.gone || self.decoded().is_none() {
             return u32::MAX;
         }
         let capabilities = u32::from(self.p.caplength);
@@ -368,11 +376,12 @@ impl Device for Xhc {
     }
 
     fn write(&mut self, fabric: &mut Fabric, offset: u32, width: Width, value: u32) {
-        if self.gone {
+        let silent = self.left.is_some() && self.decoded().is_none();
+        if self.gone || silent {
             return;
         }
         let capabilities = u32::from(self.p.caplength);
-        if self.pci.bar().is_none() || width != Width::Word || offset & 3 != 0 {
+        if self.decoded().is_none() || width != Width::Word || offset & 3 != 0 {
             self.bad_access(fabric, offset);
             return;
         }

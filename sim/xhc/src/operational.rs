@@ -3,6 +3,7 @@
 use crate::command::CommandRing;
 use crate::context::{Endpoint, EndpointState, Slot, SlotState};
 use crate::ids::RootPort;
+use crate::pci::Pci;
 use crate::{Wake, Xhc, flag};
 use addr::{Bus, PAGE};
 use fabric::{Fabric, Time, Violation};
@@ -56,7 +57,8 @@ pub enum Death {
     ControllerError,
     /// USBSTS.HSE: an error on its bus; it halts, and only a reset helps.
     HostError,
-    /// It is gone from its bus: every read gives ones, nothing helps.
+    /// It is gone from its bus: every read gives ones, and nothing helps before
+    /// [`Xhc::come_back`].
     Gone,
 }
 
@@ -98,9 +100,14 @@ impl Operational {
         }
     }
 
+    /// It failed, and was not reset since.
+    pub(crate) fn failed(&self) -> bool {
+        self.dead || self.changes & status::HOST_ERROR != 0
+    }
+
     /// It may still write events: it runs, or is about to halt.
     pub(crate) fn alive(&self) -> bool {
-        !self.halted && !self.dead && self.changes & status::HOST_ERROR == 0
+        !self.halted && !self.failed()
     }
 
     /// It runs.
@@ -269,7 +276,7 @@ impl Xhc {
         if misconfigured {
             self.bad_access(fabric, offset);
         }
-        if self.operational.dead || self.operational.changes & status::HOST_ERROR != 0 {
+        if self.operational.failed() {
             return;
         }
         self.operational.run = true;
@@ -387,10 +394,21 @@ impl Xhc {
             Death::ControllerError => self.fail(fabric),
             Death::HostError => self.host_error(fabric),
             Death::Gone => {
+                self.left = self.bar();
                 self.gone = true;
                 self.generation = self.generation.wrapping_add(1);
                 self.stop_everything();
+                self.operational = Operational::new();
             }
+        }
+    }
+
+    /// A controller that was gone is back on its bus, as it was when it was switched
+    /// on; what is plugged into it stayed.
+    pub fn come_back(&mut self, fabric: &mut Fabric) {
+        if std::mem::take(&mut self.gone) {
+            self.pci = Pci::new(self.p.interrupters);
+            self.reset(fabric);
         }
     }
 

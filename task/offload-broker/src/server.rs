@@ -476,6 +476,10 @@ impl InOrderOffloadBrokerImpl for Executor<'_> {
         request: RouteRequest,
     ) -> Result<RouteHandle, RequestError<BrokerError>> {
         let client = message.sender;
+        // A controller that failed may have told nobody. Its devices go before this
+        // is answered: who takes them away is more important.
+        let _ = self.xhci.info();
+        self.pull_audio();
         let route = self.route_for(client, &request);
         if matches!(route, Err(BrokerError::NoDevice | BrokerError::NoDsp | BrokerError::LinkFull))
         {

@@ -84,6 +84,8 @@ pub fn transition(state: State, event: Event) -> (State, Option<Action>) {
     let at = match (event, at) {
         (Event::Begun, _) => return look(aim),
         (Event::Told(order), At::Lost) => return look(order),
+        // Whoever wakes what is awake misses something: it is looked at.
+        (Event::Told(Order::Resume), At::There(Order::Resume)) => return look(Order::Resume),
         (Event::Told(order), at) => {
             aim = order;
             at

@@ -1,6 +1,6 @@
 //! What goes wrong: devices pulled, controllers, clients and the monitor dying.
 
-use crate::clients::{Driver, say};
+use crate::clients::{DEVICE, Driver, say};
 use crate::devices::{OUT, idle};
 use crate::machine::{
     BROKER, CORE, Diary, MAPPER, Machine, Plan, XHCI, cut, deaf, personalities, plug, port,
@@ -270,6 +270,59 @@ fn a_controller_that_fails_is_started_over_and_its_sessions_end() {
             assert!(between.armed.get(), "{death:?}, seed {seed}: it plays again: {diary:?}");
             machine.check();
         }
+    }
+}
+
+/// Nobody hears from it again, so the next thing that is asked of it shows it; what was
+/// under way, when its time is up.
+#[test]
+fn a_controller_that_fails_without_a_word_is_found_out_by_who_wants_something() {
+    for (seed, personality) in personalities(6) {
+        let (again, is_gone) = (seed % 2 == 0, seed % 3 == 0);
+        let at = Time::ms(PLAYING);
+        let plan = Plan::default()
+            .at(Time::ms(5), plug(&personality, Model::Sync, seed))
+            .at(at, move |parts| {
+                let Parts { fabric, controllers, .. } = parts;
+                let death = if is_gone { Death::Gone } else { Death::ControllerError };
+                controllers[0].kill(fabric, death);
+            })
+            .at(at + Time::ms(1), |parts| {
+                let Parts { fabric, controllers, .. } = parts;
+                controllers[0].come_back(fabric);
+            });
+        let core = move |diary: &Diary| {
+            let mut driver = Driver::new();
+            driver.until_ready();
+            let port = driver.until_connected();
+            let slot = driver.enumerate(port).expect("it enumerates");
+            let mut device = [0; 18];
+            if again {
+                // One transfer after the other, until one is under way when it fails.
+                while driver.control(slot, DEVICE, &mut device).is_ok() {}
+            } else {
+                while userlib::sys_get_timer().now < PLAYING + 20 {
+                    hl::sleep_for(1);
+                }
+                assert!(driver.xhci.start_port_reset(port).is_err(), "not the next life's");
+            }
+            say(diary, format!("{}", userlib::sys_get_timer().now));
+            driver.until_ready();
+            assert_eq!(driver.deaths, 1);
+            let port = driver.until_connected();
+            let slot = driver.enumerate(port).expect("it enumerates again");
+            assert_eq!(driver.control(slot, DEVICE, &mut device), Ok(18));
+            say(diary, "done");
+            idle(diary);
+        };
+        let mut machine = Machine::new(personality, seed, plan, core, idle);
+        machine.run(8_000);
+        let diary = machine.diary.borrow().clone();
+        assert!(machine.said("done"), "seed {seed}: {diary:?}");
+        let noticed: u64 = diary[0].parse().expect("a time");
+        let limit = PLAYING + if again { 5_050 } else { 50 };
+        assert!(noticed < limit, "seed {seed}: {diary:?}");
+        machine.check();
     }
 }
 

@@ -45,3 +45,46 @@ fn a_controller_that_dies_with_a_word_is_started_over_at_once() {
         dies_in_mid_stream(death, true);
     }
 }
+
+/// Kills the controller while nobody wants anything of it, before a headset is plugged
+/// in or after.
+fn dies_unseen(seed: u64, death: Death) -> World {
+    let mut world = World::new(seed);
+    if seed.is_multiple_of(2) {
+        world.plug();
+        world.scene.run_for(Time::ms(400));
+    }
+    world.scene.run_for(Time::ms(100));
+    {
+        let board = &mut *world.scene.machine.board_mut();
+        board.parts.controllers[0].kill(&mut board.parts.fabric, death);
+    }
+    if seed % 2 == 1 {
+        world.plug();
+    }
+    world.scene.run_for(Time::ms(400));
+    world
+}
+
+#[test]
+fn a_controller_that_died_unseen_is_found_out_by_who_wants_to_play() {
+    for (seed, death) in (0..8).zip([Death::ControllerError, Death::HostError].repeat(4)) {
+        let mut world = dies_unseen(seed, death);
+        world.play(&sound(80), Path::Offload, &format!("after {death:?}"));
+        world.assert_at_rest("at the end");
+        world.assert_nobody_died("a controller that died unseen");
+    }
+}
+
+/// On the host's path nobody asks for a device that is not there.
+#[test]
+fn a_controller_that_died_unseen_is_found_out_by_who_wakes_the_system_up() {
+    for (seed, death) in (0..8).zip([Death::ControllerError, Death::HostError].repeat(4)) {
+        let mut world = dies_unseen(seed, death);
+        world.scene.ring(bell::RESUME);
+        world.scene.run_for(Time::ms(1_000));
+        world.play(&sound(80), Path::Player, &format!("after {death:?}"));
+        world.assert_at_rest("at the end");
+        world.assert_nobody_died("a controller that died unseen");
+    }
+}

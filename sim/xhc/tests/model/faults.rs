@@ -78,6 +78,12 @@ fn a_dead_controller_says_so_and_stops_streaming() {
         rig.run(Time::ms(10));
         rig.xhc.kill(&mut rig.fabric, death);
         let sent = rig.xhc.wire().log().packets().len();
+        // Whoever does not know yet goes on, and somebody pulls the headset.
+        rig.ring_stream(&slot);
+        rig.write(DOORBELLS, 0);
+        let (written, port) = (rig.fabric.trace.hash(), slot.port);
+        assert!(rig.xhc.unplug(&mut rig.fabric, port).is_some());
+        assert_eq!(rig.fabric.trace.hash(), written, "it says nothing any more");
         rig.run(Time::ms(50));
         assert_eq!(rig.xhc.wire().log().packets().len(), sent);
         let status = rig.op + USBSTS;
@@ -89,6 +95,28 @@ fn a_dead_controller_says_so_and_stops_streaming() {
                 rig.write(RUNTIME + 0x20, 2);
             }
         }
+        rig.clean();
+    }
+}
+
+#[test]
+fn a_controller_that_comes_back_to_its_bus_is_as_it_was_when_it_was_switched_on() {
+    for seed in 64..72 {
+        let (mut rig, slot) = Rig::with_headset(Personality::seeded(seed), Model::Sync);
+        let bar = rig.xhc.bar();
+        rig.xhc.kill(&mut rig.fabric, Death::Gone);
+        rig.run(Time::ms(5));
+        rig.xhc.come_back(&mut rig.fabric);
+        assert_eq!(rig.xhc.enabled_slots(), 0);
+        // Until it is told where its registers are, nobody answers for them.
+        assert_eq!(rig.xhc.bar(), bar);
+        let command = rig.op + USBCMD;
+        assert_eq!(rig.read(command), u32::MAX);
+        rig.write(command, 1);
+        rig.run(Time::ms(5));
+        rig.bring_up();
+        rig.connect(slot.port);
+        rig.enumerate(slot.port);
         rig.clean();
     }
 }
