@@ -280,7 +280,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
     /// What is attached and held. A controller that failed without a word is found
     /// out by this; what comes of it is news.
     pub(crate) fn status(&self) -> Status {
-        let _ = self.controller.info();
+        for controller in Controllers::<C, N>::numbers() {
+            let _ = self.controllers.get(controller).info();
+        }
         let owed = self.devices.iter().map(|(_, _, device)| device.change.owed.count_ones());
         Status {
             devices: self.devices.len() as u8,
