@@ -64,6 +64,9 @@ pub struct Tasks {
     pub tasks: Vec<Task>,
 }
 
+/// Columns of a page.
+const WIDTH: usize = 80;
+
 impl Display for Tasks {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.head())?;
@@ -86,11 +89,23 @@ impl Tasks {
         }
     }
 
-    /// One task's line.
+    /// One task's line. What of its state does not fit into 80 columns goes on below.
     #[must_use]
     pub fn row(&self, task: &Task) -> String {
         let Task { index, name, generation, priority, .. } = task;
-        format!("{index:2} {name:<21} {generation:>8} {priority:>3} {}", self.state(task))
+        let mut row = format!("{index:2} {name:<21} {generation:>8} {priority:>3}");
+        let indent = row.chars().count();
+        let mut column = indent;
+        for word in self.state(task).split(' ') {
+            let width = 1 + word.chars().count();
+            if column + width > WIDTH && column > indent {
+                row += &format!("\n{:indent$}", "");
+                column = indent;
+            }
+            row += &format!(" {word}");
+            column += width;
+        }
+        row
     }
 
     /// For programs.
@@ -335,6 +350,27 @@ mod tests {
         let record = "Task { state: Healthy(InRecv(None)), timer: Timer { deadline: \
                       Some(Timestamp(1024)), to_post: NotificationSet(2147483648) } }";
         assert_eq!(state(record, 0x8000_0003), "recv, notif: irq(irq80/irq81) peer bit31(T+24)");
+    }
+
+    #[test]
+    fn a_long_state_goes_on_below_itself() {
+        let record = Value::from_debug(&healthy("InRecv(None)")).expect("it is one");
+        let mut task = Task::from_record(6, "offload_broker", &record);
+        task.mask = 0b11_1111;
+        task.notifications = ["usb_audio", "usb_core", "xhci", "dsp_link", "iommu", "notice"]
+            .map(|name| Notification { name: name.into(), interrupts: Vec::new() })
+            .to_vec();
+        let tasks = Tasks { now: 0, epitaph: None, names: Vec::new(), tasks: Vec::new() };
+        let row = tasks.row(&task);
+        let lines: Vec<&str> = row.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                " 6 offload_broker               0   0 recv, notif: usb_audio usb_core xhci",
+                "                                      dsp_link iommu notice",
+            ]
+        );
+        assert!(lines[0].len() <= 80);
     }
 
     #[test]
