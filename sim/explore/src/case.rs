@@ -35,6 +35,17 @@ pub enum What {
     Hibernate,
     /// The system is told to resume.
     Resume,
+    /// The headset at this place is reset, by somebody who may.
+    Reset(u8),
+    /// The headset at this place signals, if it sleeps.
+    Signal(u8),
+    /// The controller fails without a word, and says so in USBSTS.HCE.
+    ControllerError,
+    /// The same in USBSTS.HSE.
+    HostError,
+    /// The controller leaves its bus, and is back so many milliseconds later, as it
+    /// was when it was switched on.
+    LeaveBus(u32),
 }
 
 /// Something that goes wrong, and where.
@@ -67,12 +78,16 @@ impl fmt::Display for What {
             | Self::EndProgram
             | Self::Suspend
             | Self::Hibernate
-            | Self::Resume => Ok(()),
+            | Self::Resume
+            | Self::ControllerError
+            | Self::HostError => Ok(()),
             Self::Code(code) => write!(f, " {code}"),
             Self::Delay(us) | Self::Double(us) => write!(f, " {us}"),
-            Self::Unplug(place) => write!(f, " {place}"),
+            Self::Unplug(place) | Self::Reset(place) | Self::Signal(place) => {
+                write!(f, " {place}")
+            }
             Self::Replug(place, ms) => write!(f, " {place} {ms}"),
-            Self::Silence(ms) => write!(f, " {ms}"),
+            Self::Silence(ms) | Self::LeaveBus(ms) => write!(f, " {ms}"),
         }
     }
 }
@@ -95,6 +110,11 @@ impl What {
             Self::Suspend => "suspend",
             Self::Hibernate => "hibernate",
             Self::Resume => "resume",
+            Self::Reset(_) => "reset",
+            Self::Signal(_) => "signal",
+            Self::ControllerError => "controller-error",
+            Self::HostError => "host-error",
+            Self::LeaveBus(_) => "leave-bus",
         }
     }
 
@@ -106,29 +126,34 @@ impl What {
         let mut words = text.split_whitespace();
         let name = words.next().unwrap_or_default();
         let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
+        let small = |number: Option<u32>| number.and_then(|number| u8::try_from(number).ok());
         let what = match name {
             "kill" => Some(Self::Kill),
             "refuse" => Some(Self::Refuse),
-            "code" => number().and_then(|code| u8::try_from(code).ok()).map(Self::Code),
+            "code" => small(number()).map(Self::Code),
             "drop" => Some(Self::Drop),
             "delay" => number().map(Self::Delay),
             "double" => number().map(Self::Double),
-            "unplug" => number().and_then(|place| u8::try_from(place).ok()).map(Self::Unplug),
-            "replug" => number()
-                .and_then(|place| u8::try_from(place).ok())
-                .and_then(|place| Some(Self::Replug(place, number()?))),
+            "unplug" => small(number()).map(Self::Unplug),
+            "replug" => small(number()).and_then(|place| Some(Self::Replug(place, number()?))),
             "end-program" => Some(Self::EndProgram),
             "silence" => number().map(Self::Silence),
             "suspend" => Some(Self::Suspend),
             "hibernate" => Some(Self::Hibernate),
             "resume" => Some(Self::Resume),
+            "reset" => small(number()).map(Self::Reset),
+            "signal" => small(number()).map(Self::Signal),
+            "controller-error" => Some(Self::ControllerError),
+            "host-error" => Some(Self::HostError),
+            "leave-bus" => number().map(Self::LeaveBus),
             _ => None,
         };
         what.filter(|_| words.next().is_none()).ok_or_else(|| {
             format!(
                 "'{text}' is no fault; one of kill, refuse, code N, drop, delay US, double US, \
                  unplug PLACE, replug PLACE MS, end-program, silence MS, suspend, hibernate, \
-                 resume"
+                 resume, reset PLACE, signal PLACE, controller-error, host-error, \
+                 leave-bus MS"
             )
         })
     }

@@ -16,6 +16,10 @@ const OUT_MS: [u32; 2] = [2, 150];
 /// the monitor's watch, and beyond every deadline.
 const SILENCE_MS: [u32; 3] = [20, 700, 15_000];
 
+/// How long a controller is gone from its bus, in milliseconds: a glitch, and beyond
+/// its driver's first attempt to find it again.
+const GONE_MS: [u32; 2] = [5, 1_500];
+
 /// Completion codes of table 6-90, and the first of each vendor's kind.
 fn codes() -> impl Iterator<Item = u8> {
     // Success is no fault, and a controller that lies about it is none of those
@@ -57,10 +61,16 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
     for place in 0..scenario.places() {
         all.push(What::Unplug(place));
         all.extend(OUT_MS.map(|ms| What::Replug(place, ms)));
+        all.push(What::Reset(place));
+        if scenario.sleeps() {
+            all.push(What::Signal(place));
+        }
     }
     all.push(What::EndProgram);
     all.extend(SILENCE_MS.map(What::Silence));
     all.extend([What::Suspend, What::Hibernate, What::Resume]);
+    all.extend([What::ControllerError, What::HostError]);
+    all.extend(GONE_MS.map(What::LeaveBus));
     all
 }
 
@@ -74,18 +84,19 @@ fn is_own(line: IntId) -> bool {
     [auditor::BELL, auditor::VOLUME_BELL, auditor::ERRAND_BELL].contains(&line.0)
 }
 
-/// A kind of fault, and how often of ten it is gone for.
+/// A kind of fault, and how often of eleven it is gone for.
 struct Kind {
     is: fn(What) -> bool,
     weight: u32,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind { is: |what| matches!(what, What::Kill), weight: 3 },
     Kind { is: |what| matches!(what, What::Code(_)), weight: 2 },
     Kind { is: is_of_an_edge, weight: 1 },
     Kind { is: |what| matches!(what, What::Refuse), weight: 1 },
     Kind { is: is_from_outside, weight: 3 },
+    Kind { is: is_of_the_controller, weight: 1 },
 ];
 
 /// Draws faults for a run, from the points that one without any met.
@@ -158,7 +169,14 @@ const fn is_from_outside(what: What) -> bool {
             | What::Suspend
             | What::Hibernate
             | What::Resume
+            | What::Reset(_)
+            | What::Signal(_)
     )
+}
+
+/// Whether a fault is the controller's own, which can strike anywhere, too.
+const fn is_of_the_controller(what: What) -> bool {
+    matches!(what, What::ControllerError | What::HostError | What::LeaveBus(_))
 }
 
 /// How often a point is looked for at which a kind of fault applies.

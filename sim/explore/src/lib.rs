@@ -7,8 +7,10 @@
 
 #![forbid(unsafe_code)]
 
+mod aftermath;
 pub mod case;
 pub mod choice;
+mod errands;
 pub mod file;
 pub mod finding;
 mod order;

@@ -1,43 +1,35 @@
 //! A case from power-on to its end.
 
 use crate::case::{Case, What, point_text};
+use crate::errands::{reset, route};
 use crate::finding::Finding;
 use crate::order::Order;
 use crate::patience::{Longest, Patience};
-use crate::scenario::Scenario;
+use crate::scenario::{ROUTE, Scenario};
 use crate::stage::Stage;
 use crate::story::{Line, Story};
 use crate::stranger::Stranger;
 use dsp_abi::bell;
-use dsp_abi::media::{Answer, Path, PlayerState};
+use dsp_abi::media::Path;
 use fabric::points::{Planned, Reached};
 use fabric::{Fault, Time};
-use judge::Verdict;
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use system::scene::{Beginning, Deed, Port, Scene};
 use usb_model::Pcap;
 use usb_model::headset::{Model, headset};
-use xhc::Personality;
+use usb_types::Direction;
+use xhc::{Death, Personality};
 
 /// How long a command may take when nothing goes wrong; the DSP gives a request
 /// that nobody answers up after 5 s.
-const LIMIT: Time = Time::ms(9_000);
-/// Time to come back in: tasks are started anew, controllers reset.
-const RECOVERY: Time = Time::ms(2_000);
-/// The longest that anything is waited for: a peer that may have let go of its
-/// stream unheard, and what follows from the end of that.
-const LONGEST: Time = Time::ms(offload_broker::broker::PEER_DEADLINE_MS + 500);
+pub(crate) const LIMIT: Time = Time::ms(9_000);
 /// Time in which everything that is owed must be given back.
-const REST: Time = Time::ms(600);
-/// How long the next stream may take to begin, and to end.
-const NEXT: Time = Time::ms(4_000);
-/// No server lets a message wait for so long: it serves others meanwhile.
-const ANSWER: Time = Time::ms(20);
-/// An enable takes no longer than that.
-const ENABLE: Time = Time::ms(2_000);
+pub(crate) const REST: Time = Time::ms(600);
 /// Milliseconds of the stream that must be exact.
-const LAST_SOUND: u32 = 30;
+pub(crate) const LAST_SOUND: u32 = 30;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -116,22 +108,22 @@ fn guarded(run: impl FnOnce() -> Ran) -> Ran {
 pub(crate) struct Play<'a> {
     pub(crate) scene: Scene,
     pub(crate) case: &'a Case,
-    stage: Stage,
-    ports: Vec<Port>,
-    models: Vec<Model>,
+    pub(crate) stage: Stage,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) models: Vec<Model>,
     /// The command that was given and not answered.
-    command: Option<u32>,
+    pub(crate) command: Option<u32>,
     /// For how long the DSP is made to be silent, in all.
-    silence: Time,
-    findings: Vec<Finding>,
+    pub(crate) silence: Time,
+    pub(crate) findings: Vec<Finding>,
     story: Option<&'a Story>,
-    patience: Patience,
-    order: Order,
-    stranger: Stranger,
+    pub(crate) patience: Patience,
+    pub(crate) order: Order,
+    pub(crate) stranger: Stranger,
     /// The system was told to sleep with all its devices, whoever holds them.
-    hibernates: bool,
+    pub(crate) hibernates: bool,
     /// How long the next stream took to begin.
-    enable: Time,
+    pub(crate) enable: Time,
 }
 
 /// What a scenario can do.
@@ -147,6 +139,37 @@ impl Play<'_> {
     pub(crate) fn order(&mut self, ms: u32, path: Path) {
         self.tell(|| format!("the player is told to play {ms} ms, {path:?}"));
         self.command = Some(self.scene.order(&Stage::sound(ms), path));
+    }
+
+    /// Gives the player a command that it hears of after a while.
+    pub(crate) fn order_later(&mut self, ms: u32, path: Path, after: Time) {
+        self.tell(|| format!("the player is told to play {ms} ms, {path:?}, {after:?} from now"));
+        self.command = Some(self.scene.lay_down(&Stage::sound(ms), path));
+        self.scene.after(after, Deed::Ring(bell::PLAYER));
+    }
+
+    /// Has another client record, and holds what was recorded against what the headset
+    /// of a place heard, sample by sample.
+    ///
+    /// # Errors
+    /// What was not as it should be.
+    pub(crate) fn take(&mut self, place: usize) -> Result<(), String> {
+        let recorded = Rc::new(Cell::new(false));
+        let told = Rc::clone(&recorded);
+        self.errand("a recording", move || told.set(route(Direction::In, ROUTE)));
+        if !recorded.get() {
+            return Err("nothing was recorded".to_owned());
+        }
+        let bytes = 2 * ROUTE as usize;
+        let pcm = self.scene.recording(bytes);
+        let Port { controller, port } = self.ports[place];
+        let board = self.scene.machine.board();
+        let spoken = board.parts.controllers[controller].device(port).and_then(|d| d.spoken());
+        let take = spoken.and_then(|spoken| spoken.takes.last());
+        match take {
+            Some(take) if take.missed == 0 && take.pcm.get(..bytes) == Some(&pcm[..]) => Ok(()),
+            _ => Err("what was recorded is not what was heard".to_owned()),
+        }
     }
 
     /// Tells the system to suspend, or to resume.
@@ -213,7 +236,7 @@ impl Play<'_> {
 impl<'a> Play<'a> {
     fn power_on(stage: Stage, case: &'a Case, sinks: Sinks, story: Option<&'a Story>) -> Self {
         let models = case.scenario.models(case.seed);
-        let personality = roomy(case.seed, models.len());
+        let personality = roomy(case.seed, models.len(), case.scenario.streams());
         let ports: Vec<Port> = (0..models.len() as u8)
             .map(|n| personality.usb2_port(n).expect("it has room"))
             .map(|port| Port { controller: 0, port })
@@ -297,6 +320,14 @@ impl<'a> Play<'a> {
                 What::Suspend => Err(Some(Deed::Ring(bell::SUSPEND))),
                 What::Hibernate => Err(Some(Deed::Ring(bell::HIBERNATE))),
                 What::Resume => Err(Some(Deed::Ring(bell::RESUME))),
+                What::Reset(at) => Err(place(at).map(|(port, _)| {
+                    let port = port.port.0;
+                    Deed::Errand(Box::new(move || reset(port)))
+                })),
+                What::Signal(at) => Err(place(at).map(|(port, _)| Deed::Signal(port))),
+                What::ControllerError => Err(Some(Deed::Kill(0, Death::ControllerError))),
+                What::HostError => Err(Some(Deed::Kill(0, Death::HostError))),
+                What::LeaveBus(ms) => Err(Some(Deed::Leave(0, Time::ms(ms.into())))),
             };
             match fault {
                 Ok(fault) => {
@@ -310,7 +341,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn tell(&self, text: impl FnOnce() -> String) {
+    pub(crate) fn tell(&self, text: impl FnOnce() -> String) {
         if let Some(story) = self.story {
             story.tell(self.scene.now(), text());
         }
@@ -356,195 +387,13 @@ impl<'a> Play<'a> {
             story.tell(*at, format!("FAULT {what}, at {point}"));
         }
     }
-
-    /// Gives everything time to come back, and what was pulled its place. The
-    /// system wakes up.
-    fn come_back(&mut self) {
-        self.scene.ring(bell::RESUME);
-        self.scene.run_for(RECOVERY + self.silence);
-        let there: Vec<bool> = {
-            let mut board = self.scene.machine.board_mut();
-            let controllers = &mut board.parts.controllers;
-            let mut there = |port: &Port| controllers[port.controller].device(port.port).is_some();
-            self.ports.iter().map(&mut there).collect()
-        };
-        // Every second time one that is left is enough.
-        let enough = self.case.seed % 2 == 1 && there.contains(&true);
-        for (place, &port) in self.ports.iter().enumerate() {
-            // One that is there stays.
-            if there[place] || enough {
-                continue;
-            }
-            self.scene.plug(port, self.models[place], self.case.seed + place as u64);
-        }
-        if self.command.is_some() {
-            // Whoever gave it rings again.
-            self.scene.after(Time::ZERO, Deed::Ring(bell::PLAYER));
-            self.wait();
-            if self.command.is_some() {
-                self.findings.push(Finding::NoAnswer("the player's command"));
-            }
-        }
-        self.scene.run_for(LONGEST);
-        self.audit();
-    }
-
-    /// Everything must be given back.
-    fn audit(&mut self) {
-        let Some(audit) = self.scene.audit() else {
-            return self.findings.push(Finding::Down);
-        };
-        let leaks = audit.leaks();
-        let (cards, devices) = (audit.usb_audio.cards, audit.usb_core.devices);
-        // A number stays taken until the peer has let go of what it had of the card.
-        let plain = self.case.strikes.is_empty();
-        let held = [
-            ("votes", leaks.votes),
-            ("holds", leaks.holds),
-            ("interrupters", leaks.interrupters),
-            ("endpoints", leaks.endpoints),
-            ("pages of the DSP's", leaks.peer_pages),
-            ("pages of a controller's", leaks.bus_pages),
-            ("pages in quarantine", leaks.quarantined),
-            ("sessions", audit.broker.sessions.into()),
-            ("sidebands", audit.xhci.sidebands.into()),
-            ("windows", audit.iommu.windows.into()),
-            ("grants", audit.iommu.grants.into()),
-            ("streams of the audio class", audit.usb_audio.open.into()),
-            ("slots without a device", audit.xhci.slots.abs_diff(devices).into()),
-            ("cards without a device", if plain { cards.abs_diff(devices).into() } else { 0 }),
-        ];
-        let held = held.into_iter().filter(|&(_, count)| count != 0);
-        self.findings.extend(held.map(|(what, count)| Finding::Leak(what, count)));
-        let (begun, ended) = (audit.broker.begun, audit.broker.ended);
-        if begun != ended {
-            self.findings.push(Finding::Sessions { begun, ended });
-        }
-        if audit.broker.double_releases != 0 {
-            self.findings.push(Finding::DoubleRelease(audit.broker.double_releases));
-        }
-    }
-
-    /// The next stream must be exact.
-    fn play_on(&mut self) {
-        self.tell(|| "the next stream, which has to be exact".to_owned());
-        let scene = &mut self.scene;
-        let sound = Stage::sound(LAST_SOUND);
-        let marks: Vec<_> = self.ports.iter().map(|&port| scene.mark(port)).collect();
-        let (before, ordered) = (scene.packets(), scene.now());
-        self.order.begin();
-        let sequence = scene.order(&sound, Path::Offload);
-        scene.run_while(NEXT, |parts| {
-            let packets = parts.controllers.iter().map(|c| c.wire().log().packets().len() as u64);
-            packets.sum::<u64>() == before
-        });
-        let began = scene.now().since(ordered);
-        let answer = scene.wait(sequence, NEXT);
-        scene.run_for(REST);
-        if let Some(why) = self.failure(answer) {
-            return self.findings.push(Finding::NextFailed(why));
-        }
-        self.findings.extend(self.order.end().map(Finding::Order));
-        self.enable = began;
-        if began > ENABLE {
-            self.findings.push(Finding::Slow(began.0 / 1_000_000));
-        }
-        let judged = self.ports.iter().zip(marks);
-        let verdicts: Vec<Verdict> =
-            judged.map(|(&port, mark)| self.scene.judge(port, mark, &sound)).collect();
-        let played = verdicts.iter().filter(|verdict| verdict.packets > 0).count();
-        let right = verdicts.iter().filter(|verdict| verdict.is_right()).count();
-        if (played, right) != (1, 1) {
-            let told = verdicts.iter().map(|v| {
-                let gaps = v.gaps();
-                format!("{} packets, {gaps} gaps, {} frames", v.packets, v.frames_played)
-            });
-            self.findings.push(Finding::NextInexact(told.collect::<Vec<_>>().join("; ")));
-        }
-        self.audit();
-    }
-
-    /// What the models and the kernel saw in the whole run.
-    fn look_back(&mut self, struck: &[(Time, Planned)]) {
-        self.findings.extend(self.stranger.granted().map(Finding::Granted));
-        // None of these takes a device away.
-        let stays = |what: What| {
-            matches!(
-                what,
-                What::Suspend
-                    | What::Hibernate
-                    | What::Resume
-                    | What::EndProgram
-                    | What::Silence(_)
-                    | What::Delay(_)
-                    | What::Double(_)
-            )
-        };
-        let stayed = self.case.strikes.iter().all(|strike| stays(strike.what));
-        if stayed && self.stranger.disconnects() > 0 {
-            self.findings.push(Finding::Disconnected(self.stranger.disconnects()));
-        }
-        let longest = self.patience.longest();
-        if longest > ANSWER {
-            self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
-        }
-        if self.order.targets_moved_early() > 0 {
-            let early = "a slot's target moved before its endpoints were dropped".to_owned();
-            self.findings.push(Finding::Order(early));
-        }
-        // Who pulls a headset leaves the DSP time to let go; who kills does not.
-        let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
-        let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);
-        if alone
-            && self.case.strikes.iter().all(|strike| pulled(strike.what))
-            && self.order.closed_unheard() > 0
-        {
-            let early = "the gate closed before the peer had let go".to_owned();
-            self.findings.push(Finding::Order(early));
-        }
-        let machine = &self.scene.machine;
-        let mapper = machine.task_named("iommu");
-        let mapper_died = struck.iter().any(|(_, planned)| {
-            planned.fault == Fault::Kill
-                && planned.point.site.task() == mapper.map(|mapper| mapper.0)
-        });
-        for (n, task) in machine.stats().tasks.iter().enumerate() {
-            let kills = struck.iter().filter(|(_, planned)| {
-                planned.fault == Fault::Kill && planned.point.site.task() == Some(n as u8)
-            });
-            if task.faults > kills.count() as u64 {
-                let name = machine.task_name(host::TaskIndex(n as u8));
-                self.findings.push(Finding::Died(name.to_owned()));
-            }
-        }
-        let board = machine.board();
-        let fabric = &board.parts.fabric;
-        let violations = fabric.violations.by_kind();
-        self.findings.extend(violations.map(|(name, count)| Finding::Violation(name, count)));
-        // The mapper's next life begins with every stream invalid: a controller
-        // that still runs is kept from memory, which is what ends its sessions.
-        let expected = if mapper_died { fabric.smmu.strangers() } else { 0 };
-        if fabric.smmu.faults() != expected {
-            self.findings.push(Finding::Blocked(fabric.smmu.faults() - expected));
-        }
-    }
-
-    /// Why a command failed; `None` when it did not.
-    fn failure(&self, answer: Option<Answer>) -> Option<String> {
-        let Some(answer) = answer else { return Some("no answer".to_owned()) };
-        if answer.state != PlayerState::Done as u32 {
-            let tasks = &self.stage.description.app().tasks;
-            let server = tasks.get(answer.server as usize).map_or("?", |task| &task.name);
-            return Some(system::run::explain(server, answer.code));
-        }
-        (answer.underruns != 0).then(|| format!("{} underruns", answer.underruns))
-    }
 }
 
-/// The controller of that seed with room for so many streams to headsets.
-fn roomy(seed: u64, headsets: usize) -> Personality {
+/// The controller of that seed with ports for so many headsets, and an interrupter for
+/// each of so many streams.
+fn roomy(seed: u64, headsets: usize, streams: usize) -> Personality {
     (0..)
         .map(|n: u64| Personality::seeded(seed.wrapping_add(n.wrapping_mul(0x9E37_79B9))))
-        .find(|p| usize::from(p.usb2_ports) >= headsets && usize::from(p.interrupters) > headsets)
+        .find(|p| usize::from(p.usb2_ports) >= headsets && usize::from(p.interrupters) > streams)
         .expect("some controller is like that")
 }

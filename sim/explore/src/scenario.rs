@@ -1,21 +1,16 @@
 //! What is done to the machine, apart from what goes wrong.
 
+use crate::errands::{open_and_close, route, start_and_stop};
 use crate::play::Play;
 use dsp_abi::bell;
 use dsp_abi::media::Path;
 use fabric::Time;
-use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
 use rng::Rng;
 use std::cell::Cell;
 use std::rc::Rc;
-use system::auditor::{OFFLOAD_BROKER, USB_AUDIO};
-use usb_audio_api::{
-    Completed, Drive, SampleFormat, StreamFormat, StreamId, TicketHandle, UsbAudio, UsbAudioError,
-};
 use usb_model::Speed;
 use usb_model::headset::Model;
 use usb_types::Direction;
-use userlib::hl::sleep_for;
 
 /// A scenario.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,16 +35,17 @@ pub enum Scenario {
     /// One stream over the DSP, and somebody else there who sends the broker what
     /// nobody may be granted.
     Stranger,
+    /// A headset that plays and records over the DSP at once: two streams of one
+    /// device.
+    Duplex,
 }
 
-/// How long an errand asks again, in milliseconds.
-const PATIENCE: u64 = 9_000;
-/// Frames of an errand's route; the media pool holds more.
-const ROUTE: u32 = 48 * 20;
+/// Frames of an errand's route; the pools hold more.
+pub(crate) const ROUTE: u32 = 48 * 20;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Stream,
         Self::Feedback,
         Self::TwoDevices,
@@ -58,6 +54,7 @@ impl Scenario {
         Self::Host,
         Self::Sleeping,
         Self::Stranger,
+        Self::Duplex,
     ];
 
     /// Its name.
@@ -72,6 +69,7 @@ impl Scenario {
             Self::Host => "host",
             Self::Sleeping => "sleeping",
             Self::Stranger => "stranger",
+            Self::Duplex => "duplex",
         }
     }
 
@@ -91,6 +89,16 @@ impl Scenario {
         !matches!(self, Self::Competitor | Self::Toggle)
     }
 
+    /// Whether the system sleeps in it.
+    pub(crate) fn sleeps(self) -> bool {
+        self == Self::Sleeping
+    }
+
+    /// Whether a headset records in it.
+    pub(crate) fn records(self) -> bool {
+        self == Self::Duplex
+    }
+
     /// The headsets, by place.
     pub(crate) fn models(self, seed: u64) -> Vec<Model> {
         let own = [Model::Async(Speed::Full), Model::Async(Speed::High)];
@@ -101,7 +109,13 @@ impl Scenario {
             Self::Feedback => vec![own[(seed % 2) as usize]],
             Self::TwoDevices | Self::Sleeping => vec![turn(0), turn(1)],
             Self::Competitor | Self::Toggle | Self::Host | Self::Stranger => vec![turn(0)],
+            Self::Duplex => vec![Model::Capture],
         }
+    }
+
+    /// How many streams over the DSP there are at once, at most.
+    pub(crate) fn streams(self) -> usize {
+        if self.records() { 2 } else { self.places().into() }
     }
 
     /// How many headsets there are.
@@ -114,6 +128,7 @@ impl Scenario {
         match self {
             Self::TwoDevices => 420,
             Self::Sleeping => 160,
+            Self::Duplex => 100,
             _ => 40,
         }
     }
@@ -143,7 +158,8 @@ impl Scenario {
                 for _ in 0..2 {
                     let played = Rc::new(Cell::new(false));
                     let told = Rc::clone(&played);
-                    play.errand("a second stream", move || told.set(route(ROUTE)));
+                    let errand = move || told.set(route(Direction::Out, ROUTE));
+                    play.errand("a second stream", errand);
                     play.must(if played.get() { Ok(()) } else { Err("no second stream".into()) });
                 }
                 play.wait();
@@ -160,6 +176,21 @@ impl Scenario {
                 // A bus needs 45 ms to go down and to come up.
                 play.scene.run_for(Time::ms(u64::from(rng.below(80))));
                 play.ring(bell::RESUME);
+                play.wait();
+            }
+            Self::Duplex => {
+                play.plug(0, delay);
+                if play.case.seed.is_multiple_of(2) {
+                    // The sound begins first, and may end first.
+                    play.order(20 + rng.below(80), Path::Offload);
+                    play.until_packets(Time::ms(1_000));
+                } else {
+                    play.scene.run_for(Time::ms(400));
+                    let later = Time::us(u64::from(rng.below(15_000)));
+                    play.order_later(20 + rng.below(80), Path::Offload, later);
+                }
+                let taken = play.take(0);
+                play.must(taken);
                 play.wait();
             }
             Self::Competitor => {
@@ -186,113 +217,4 @@ impl Scenario {
             }
         }
     }
-}
-
-/// Has the broker play, as another client, and waits for the end. Whether it was
-/// played.
-fn route(frames: u32) -> bool {
-    let state = start(frames).and_then(|route| follow(route, None));
-    matches!(state, Some(RouteState::Played { underruns: 0, .. }))
-}
-
-/// Starts routes, each when the one before is over, and stops each after so many
-/// milliseconds. How often a route that was over could still be asked for.
-fn start_and_stop(frames: u32, pauses: &[u64]) -> u32 {
-    let (mut over, mut reached) = (Vec::new(), 0);
-    for &pause in pauses {
-        let Some(route) = start(frames) else { continue };
-        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-        // Its place may be another's by now (DESIGN rule 5).
-        reached += over.iter().filter(|&&old| broker.route(old).is_ok()).count() as u32;
-        if follow(route, Some(pause)).is_some() {
-            over.push(route);
-        }
-    }
-    reached
-}
-
-/// Has the broker play, as soon as it can.
-fn start(frames: u32) -> Option<RouteHandle> {
-    let request = RouteRequest {
-        direction: Direction::Out,
-        rate: 48_000,
-        format: SampleFormat::S16Le as u8,
-        channels: 2,
-        frames,
-        buffer_us: 96_000,
-    };
-    let mut waited = 0;
-    loop {
-        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-        match broker.start_route(request) {
-            Ok(route) => return Some(route),
-            // Not for long, as a rule.
-            Err(BrokerError::NoDevice | BrokerError::NoDsp | BrokerError::LinkFull)
-                if waited < 400 =>
-            {
-                sleep_for(5);
-                waited += 5;
-            }
-            Err(_) => return None,
-        }
-    }
-}
-
-/// Waits for a route's end; stops it after `stop` milliseconds. How it ended, if that
-/// was told.
-fn follow(route: RouteHandle, stop: Option<u64>) -> Option<RouteState> {
-    if let Some(pause) = stop {
-        sleep_for(pause);
-        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-        // It may be over already.
-        let _ = broker.stop_route(route);
-    }
-    let mut waited = 0;
-    loop {
-        let broker = OffloadBroker::from(OFFLOAD_BROKER.get_task_id());
-        match broker.route(route) {
-            Ok(RouteState::Starting | RouteState::Running) if waited < PATIENCE => {
-                sleep_for(2);
-                waited += 2;
-            }
-            Ok(RouteState::Starting | RouteState::Running) | Err(_) => return None,
-            Ok(over) => return Some(over),
-        }
-    }
-}
-
-/// Opens the first card's stream for the application core and closes it, `times`
-/// times, with `pause` milliseconds between.
-fn open_and_close(times: u32, pause: u64) {
-    let format =
-        StreamFormat { sample: SampleFormat::S16Le, channels: 2, rate: 48_000, interval_us: None };
-    for _ in 0..times {
-        sleep_for(1 + pause);
-        let audio = UsbAudio::from(USB_AUDIO.get_task_id());
-        let Some(card) = (0..usb_audio_api::MAX_CARDS).find(|&card| audio.card(card).is_ok())
-        else {
-            continue;
-        };
-        let stream = StreamId { card, pcm: 0, direction: Direction::Out };
-        let opened = audio.start_open(stream, format, Drive::Host).ok().and_then(completed);
-        if let Some(Completed::Stream(stream)) = opened {
-            sleep_for(1);
-            let audio = UsbAudio::from(USB_AUDIO.get_task_id());
-            if let Ok(ticket) = audio.start_close(stream) {
-                completed(ticket);
-            }
-        }
-    }
-}
-
-/// What became of an operation of the audio class.
-fn completed(ticket: TicketHandle) -> Option<Completed> {
-    for _ in 0..PATIENCE {
-        let audio = UsbAudio::from(USB_AUDIO.get_task_id());
-        match audio.result(ticket) {
-            Err(UsbAudioError::NotYet) => sleep_for(1),
-            result => return result.ok(),
-        }
-    }
-    None
 }

@@ -175,7 +175,7 @@ fn what_was_found_once_is_not_found_again() {
         // A grant that could not be revoked at once was forgotten.
         (
             Scenario::Stream,
-            &[("offload_broker send 55", "kill"), ("iommu allocation 21", "refuse")],
+            &[("offload_broker send 65", "kill"), ("iommu allocation 21", "refuse")],
         ),
         // A bell that a restarted mapper rang in vain, and never again.
         (Scenario::Stream, &[("iommu call 15", "kill"), ("line100 edge 3", "drop")]),
@@ -206,6 +206,32 @@ fn a_page_of_a_transfer_is_not_free_before_the_controller_has_stopped() {
     let case = Case { strikes, ..plain(Scenario::Sleeping, 100_679_320_159_239) };
     let ran = stage.play(&case, false);
     assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1));
+}
+
+/// Each can be drawn, is written as it is read, and strikes once.
+#[test]
+fn faults_of_controllers_and_devices_strike_where_they_are_told_to() {
+    let stage = stage();
+    let scenarios = [(Scenario::Stream, 0), (Scenario::Sleeping, 1), (Scenario::Duplex, 2)];
+    for (scenario, seed) in scenarios {
+        let points = stage.play(&plain(scenario, seed), true).points;
+        let at = points[points.len() / 2].point;
+        for text in [
+            "reset 0",
+            "signal 0",
+            "controller-error",
+            "host-error",
+            "leave-bus 5",
+            "leave-bus 1500",
+        ] {
+            let what = What::parse(text).expect("a fault");
+            assert_eq!(what.to_string(), text);
+            let case = Case { strikes: vec![Strike { at, what }], ..plain(scenario, seed) };
+            let ran = stage.play(&case, false);
+            let name = scenario.name();
+            assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1), "{name}, {text}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! What is looked at once the faults have struck: what is held, the next stream, and
+//! what the models saw.
+
+use crate::case::What;
+use crate::finding::Finding;
+use crate::play::{LAST_SOUND, Play, REST};
+use crate::scenario::Scenario;
+use crate::stage::Stage;
+use dsp_abi::bell;
+use dsp_abi::media::{Answer, Path, PlayerState};
+use fabric::points::Planned;
+use fabric::{Fault, Time};
+use judge::Verdict;
+use system::scene::{Deed, Port};
+
+/// Time to come back in: tasks are started anew, controllers reset.
+const RECOVERY: Time = Time::ms(2_000);
+/// The longest that anything is waited for: a peer that may have let go of its
+/// stream unheard, and what follows from the end of that.
+const LONGEST: Time = Time::ms(offload_broker::broker::PEER_DEADLINE_MS + 500);
+/// How long the next stream may take to begin, and to end.
+const NEXT: Time = Time::ms(4_000);
+/// No server lets a message wait for so long: it serves others meanwhile.
+const ANSWER: Time = Time::ms(20);
+/// An enable takes no longer than that.
+const ENABLE: Time = Time::ms(2_000);
+
+impl Play<'_> {
+    /// Gives everything time to come back, and what was pulled its place. The
+    /// system wakes up.
+    pub(crate) fn come_back(&mut self) {
+        self.scene.ring(bell::RESUME);
+        self.scene.run_for(RECOVERY + self.silence);
+        let there: Vec<bool> = {
+            let mut board = self.scene.machine.board_mut();
+            let controllers = &mut board.parts.controllers;
+            let mut there = |port: &Port| controllers[port.controller].device(port.port).is_some();
+            self.ports.iter().map(&mut there).collect()
+        };
+        // Every second time one that is left is enough.
+        let enough = self.case.seed % 2 == 1 && there.contains(&true);
+        for (place, &port) in self.ports.iter().enumerate() {
+            // One that is there stays.
+            if there[place] || enough {
+                continue;
+            }
+            self.scene.plug(port, self.models[place], self.case.seed + place as u64);
+        }
+        if self.command.is_some() {
+            // Whoever gave it rings again.
+            self.scene.after(Time::ZERO, Deed::Ring(bell::PLAYER));
+            self.wait();
+            if self.command.is_some() {
+                self.findings.push(Finding::NoAnswer("the player's command"));
+            }
+        }
+        self.scene.run_for(LONGEST);
+        self.audit();
+    }
+
+    /// Everything must be given back.
+    fn audit(&mut self) {
+        let Some(audit) = self.scene.audit() else {
+            return self.findings.push(Finding::Down);
+        };
+        let leaks = audit.leaks();
+        let (cards, devices) = (audit.usb_audio.cards, audit.usb_core.devices);
+        // A number stays taken until the peer has let go of what it had of the card.
+        let plain = self.case.strikes.is_empty();
+        let held = [
+            ("votes", leaks.votes),
+            ("holds", leaks.holds),
+            ("interrupters", leaks.interrupters),
+            ("endpoints", leaks.endpoints),
+            ("pages of the DSP's", leaks.peer_pages),
+            ("pages of a controller's", leaks.bus_pages),
+            ("pages in quarantine", leaks.quarantined),
+            ("sessions", audit.broker.sessions.into()),
+            ("sidebands", audit.xhci.sidebands.into()),
+            ("windows", audit.iommu.windows.into()),
+            ("grants", audit.iommu.grants.into()),
+            ("streams of the audio class", audit.usb_audio.open.into()),
+            ("slots without a device", audit.xhci.slots.abs_diff(devices).into()),
+            ("cards without a device", if plain { cards.abs_diff(devices).into() } else { 0 }),
+        ];
+        let held = held.into_iter().filter(|&(_, count)| count != 0);
+        self.findings.extend(held.map(|(what, count)| Finding::Leak(what, count)));
+        let (begun, ended) = (audit.broker.begun, audit.broker.ended);
+        if begun != ended {
+            self.findings.push(Finding::Sessions { begun, ended });
+        }
+        if audit.broker.double_releases != 0 {
+            self.findings.push(Finding::DoubleRelease(audit.broker.double_releases));
+        }
+    }
+
+    /// The next stream must be exact.
+    pub(crate) fn play_on(&mut self) {
+        self.tell(|| "the next stream, which has to be exact".to_owned());
+        let scene = &mut self.scene;
+        let sound = Stage::sound(LAST_SOUND);
+        let marks: Vec<_> = self.ports.iter().map(|&port| scene.mark(port)).collect();
+        let (before, ordered) = (scene.packets(), scene.now());
+        self.order.begin();
+        let sequence = scene.order(&sound, Path::Offload);
+        scene.run_while(NEXT, |parts| {
+            let packets = parts.controllers.iter().map(|c| c.wire().log().packets().len() as u64);
+            packets.sum::<u64>() == before
+        });
+        let began = scene.now().since(ordered);
+        let answer = scene.wait(sequence, NEXT);
+        scene.run_for(REST);
+        if let Some(why) = self.failure(answer) {
+            return self.findings.push(Finding::NextFailed(why));
+        }
+        self.findings.extend(self.order.end().map(Finding::Order));
+        self.enable = began;
+        if began > ENABLE {
+            self.findings.push(Finding::Slow(began.0 / 1_000_000));
+        }
+        let judged = self.ports.iter().zip(marks);
+        let verdicts: Vec<Verdict> =
+            judged.map(|(&port, mark)| self.scene.judge(port, mark, &sound)).collect();
+        let played = verdicts.iter().filter(|verdict| verdict.packets > 0).count();
+        let right = verdicts.iter().filter(|verdict| verdict.is_right()).count();
+        if (played, right) != (1, 1) {
+            let told = verdicts.iter().map(|v| {
+                let gaps = v.gaps();
+                format!("{} packets, {gaps} gaps, {} frames", v.packets, v.frames_played)
+            });
+            self.findings.push(Finding::NextInexact(told.collect::<Vec<_>>().join("; ")));
+        }
+        if self.case.scenario.records()
+            && let Err(why) = self.take(0)
+        {
+            self.findings.push(Finding::NextFailed(why));
+        }
+        self.audit();
+    }
+
+    /// What the models and the kernel saw in the whole run.
+    pub(crate) fn look_back(&mut self, struck: &[(Time, Planned)]) {
+        self.findings.extend(self.stranger.granted().map(Finding::Granted));
+        // None of these takes a device away.
+        let stays = |what: What| {
+            matches!(
+                what,
+                What::Suspend
+                    | What::Hibernate
+                    | What::Resume
+                    | What::EndProgram
+                    | What::Silence(_)
+                    | What::Delay(_)
+                    | What::Double(_)
+            )
+        };
+        let stayed = self.case.strikes.iter().all(|strike| stays(strike.what));
+        if stayed && self.stranger.disconnects() > 0 {
+            self.findings.push(Finding::Disconnected(self.stranger.disconnects()));
+        }
+        let longest = self.patience.longest();
+        if longest > ANSWER {
+            self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
+        }
+        if self.order.targets_moved_early() > 0 {
+            let early = "a slot's target moved before its endpoints were dropped".to_owned();
+            self.findings.push(Finding::Order(early));
+        }
+        // Who pulls a headset leaves the DSP time to let go; who kills does not.
+        let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
+        let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);
+        if alone
+            && self.case.strikes.iter().all(|strike| pulled(strike.what))
+            && self.order.closed_unheard() > 0
+        {
+            let early = "the gate closed before the peer had let go".to_owned();
+            self.findings.push(Finding::Order(early));
+        }
+        let machine = &self.scene.machine;
+        let mapper = machine.task_named("iommu");
+        let mapper_died = struck.iter().any(|(_, planned)| {
+            planned.fault == Fault::Kill
+                && planned.point.site.task() == mapper.map(|mapper| mapper.0)
+        });
+        for (n, task) in machine.stats().tasks.iter().enumerate() {
+            let kills = struck.iter().filter(|(_, planned)| {
+                planned.fault == Fault::Kill && planned.point.site.task() == Some(n as u8)
+            });
+            if task.faults > kills.count() as u64 {
+                let name = machine.task_name(host::TaskIndex(n as u8));
+                self.findings.push(Finding::Died(name.to_owned()));
+            }
+        }
+        let board = machine.board();
+        let fabric = &board.parts.fabric;
+        let violations = fabric.violations.by_kind();
+        self.findings.extend(violations.map(|(name, count)| Finding::Violation(name, count)));
+        // The mapper's next life begins with every stream invalid: a controller
+        // that still runs is kept from memory, which is what ends its sessions.
+        let expected = if mapper_died { fabric.smmu.strangers() } else { 0 };
+        if fabric.smmu.faults() != expected {
+            self.findings.push(Finding::Blocked(fabric.smmu.faults() - expected));
+        }
+    }
+
+    /// Why a command failed; `None` when it did not.
+    pub(crate) fn failure(&self, answer: Option<Answer>) -> Option<String> {
+        let Some(answer) = answer else { return Some("no answer".to_owned()) };
+        if answer.state != PlayerState::Done as u32 {
+            let tasks = &self.stage.description.app().tasks;
+            let server = tasks.get(answer.server as usize).map_or("?", |task| &task.name);
+            return Some(system::run::explain(server, answer.code));
+        }
+        (answer.underruns != 0).then(|| format!("{} underruns", answer.underruns))
+    }
+}
