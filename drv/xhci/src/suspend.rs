@@ -94,9 +94,9 @@ impl Driver<'_> {
         let gone = Begin::Fail(XhciError::DeviceGone);
         let slot = op.slot().and_then(|slot| self.slots.find(slot).ok());
         let (_, slot) = slot.ok_or(gone)?;
-        let portsc = hw.regs.port(slot.port);
+        let portsc = hw.regs.port(slot.place.port);
         let there = portsc & port::CCS != 0 && portsc & port::PED != 0;
-        if there { Ok((slot.port, portsc)) } else { Err(gone) }
+        if there { Ok((slot.place.port, portsc)) } else { Err(gone) }
     }
 
     /// Step [`LinkDown`](crate::steps::Step::LinkDown).

@@ -278,6 +278,7 @@ impl Description {
                     peer_changed: bit("peer_changed"),
                     usb_core: self.index("usb_core"),
                     offload_broker: self.index("offload_broker"),
+                    hubs: has_hubs(task),
                 };
                 Task::new(&task.name, move || xhci::main(&config))
             }
@@ -357,6 +358,12 @@ impl Description {
         let pool = self.pool(name);
         dma::Pool::simulated(pool.id.0, pool.base, pool.pages as u16)
     }
+}
+
+/// Whether the image has the task built for hubs. The simulator has every task
+/// built for them.
+fn has_hubs(task: &app::Task) -> bool {
+    task.features.iter().any(|feature| feature == "hubs")
 }
 
 /// A number in a task's own table.

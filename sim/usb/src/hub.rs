@@ -127,16 +127,13 @@ impl Port {
     }
 
     /// Its device is reachable no more.
-    fn close(&mut self, now: Time) {
-        if self.enabled {
-            self.lost_at = Some(now);
-        }
+    fn close(&mut self) {
         (self.enabled, self.suspended) = (false, false);
         (self.reset_ends, self.resume_ends) = (None, None);
     }
 
     fn power_off(&mut self, now: Time) {
-        self.close(now);
+        self.close();
         self.power = None;
         self.connected = false;
         self.changes = 0;
@@ -196,11 +193,10 @@ impl Ports {
             feature::POWER => {}
             feature::RESET if port.connected && port.reset_ends.is_none() => {
                 let waited = now.since(port.connected_at);
-                let fresh = !port.enabled && port.lost_at.is_none_or(|at| at < port.connected_at);
-                if fresh && waited < DEBOUNCE {
+                if !port.enabled && waited < DEBOUNCE {
                     note = Some(Note::Hurried(UsbWait::Debounce, waited));
                 }
-                port.close(now);
+                port.close();
                 port.reset_ends = Some(now + RESET);
                 self.notes.push(Note::Closed(number as u8));
             }
@@ -224,7 +220,7 @@ impl Ports {
         let port = self.port(number)?;
         match what {
             feature::ENABLE => {
-                port.close(now);
+                port.close();
                 self.notes.push(Note::Closed(number as u8));
             }
             feature::SUSPEND if port.suspended && port.resume_ends.is_none() => {
@@ -406,7 +402,10 @@ impl Hub {
         port.advance(now);
         let mut device = port.device.take()?;
         device.detach(now);
-        port.close(now);
+        if port.enabled {
+            port.lost_at = Some(now);
+        }
+        port.close();
         if std::mem::take(&mut port.connected) {
             port.changes |= bit::CONNECTION;
         }

@@ -140,7 +140,9 @@ impl Xhc {
 
     /// The speed of the device that a context speaks of. Of one that is gone, which
     /// software may not have been told yet, it is what the context says.
-    fn speed_at(&self, now: Time, place: Place, context: SlotContext) -> Option<Speed> {
+    fn speed_at(&mut self, now: Time, place: Place, context: SlotContext) -> Option<Speed> {
+        // The hubs on the way come up to now.
+        let _ = reach(&mut self.ports, place, now);
         let told = || {
             let speeds = [Speed::Full, Speed::Low, Speed::High, Speed::Super];
             speeds.into_iter().find(|&speed| speed as u32 == context.speed())
