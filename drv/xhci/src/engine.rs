@@ -2,6 +2,7 @@
 
 use crate::death::Cause;
 use crate::driver::{Client, Driver, Ended};
+use crate::hub::HUBS;
 use crate::hw::Hw;
 use crate::op::{Kind, Op, OpId, Ops, Wait};
 use crate::port;
@@ -182,12 +183,12 @@ impl Driver<'_> {
             Step::Settle => self.begin_settle(hw, op),
             Step::Rewind => self.begin_rewind(op),
             Step::Configure => self.begin_configure(hw, op),
-            Step::ConfigureHub => self.begin_hub(hw, op),
+            Step::ConfigureHub if HUBS => self.begin_hub(hw, op),
             Step::ResetDevice => self.begin_reset_device(op),
             Step::DisableSlot => self.begin_disable(op),
             // Its port and its link are the hub's.
             Step::ResetPort | Step::LinkDown | Step::LinkResume | Step::LinkUp
-                if self.is_behind(op) =>
+                if HUBS && self.is_behind(op) =>
             {
                 Begin::Next
             }
@@ -234,7 +235,7 @@ impl Driver<'_> {
             Step::DropEndpoints => self.dropped(&op, code),
             Step::TargetBack => self.target_moved_back(&op, code),
             Step::HandOver => self.handed_over(&op, code),
-            Step::ConfigureHub => self.hub_told(&op, code),
+            Step::ConfigureHub if HUBS => self.hub_told(&op, code),
             Step::Target | Step::EvaluateEndpoint0 => match code {
                 CompletionCode::Success => After::Next,
                 code => After::Fail(crate::command::command_error(code)),

@@ -6,7 +6,7 @@
 //! suspends and resumes them.
 
 use crate::command::command_error;
-use crate::context::Words;
+use crate::context::{self, EndpointState, Words};
 use crate::driver::Driver;
 use crate::engine::{After, Begin};
 use crate::hw::Hw;
@@ -14,7 +14,7 @@ use crate::op::{Kind, Op};
 use crate::requests::Answer;
 use crate::slot::Slot;
 use abi::TaskId;
-use trb::{Command, CompletionCode, PortId};
+use trb::{Command, CompletionCode, Dci, PortId};
 use usb_types::Speed;
 use userlib::RecvMessage;
 use xhci_api::{EndpointSpec, SlotHandle, TicketHandle, XhciError};
@@ -195,6 +195,26 @@ impl Driver<'_> {
             found.hub_ports = ports;
         }
         After::Next
+    }
+
+    /// Pipes that were stopped go on. Where the controller is behind what a pipe was
+    /// stopped on, that is over without a word: it is asked for again.
+    pub(crate) fn restart_pipes(&mut self, hw: &Hw<'_>, handle: SlotHandle) {
+        let Ok((_, slot)) = self.slots.find(handle) else { return };
+        let context = slot.context;
+        for dci in Dci::in_mask(self.endpoints.mask(handle, false)) {
+            let Some(endpoint) = self.endpoints.live(handle, dci) else { continue };
+            let state = context::endpoint_state(hw.endpoint(context, dci));
+            if is_pipe(&endpoint.spec)
+                && state == EndpointState::Stopped
+                && let Some(queue) = &mut endpoint.isoch
+                && queue.oldest().is_some_and(|(_, len)| len == 0)
+            {
+                queue.take();
+                queue.progress = false;
+                self.supply(hw, handle, dci);
+            }
+        }
     }
 
     /// Whether the device that `op` is about is behind a hub.

@@ -10,6 +10,7 @@
 use crate::context::{self, EndpointState};
 use crate::driver::Driver;
 use crate::engine::Begin;
+use crate::hub::HUBS;
 use crate::hw::Hw;
 use crate::op::{Kind, Op, Wait};
 use crate::port::{self, PLS_RESUME, PLS_U0, PLS_U3};
@@ -185,6 +186,9 @@ impl Driver<'_> {
             if ring.producer.used() > 0 {
                 hw.regs.ring(slot.id, endpoint.dci);
             }
+        }
+        if HUBS {
+            self.restart_pipes(hw, handle);
         }
         Begin::Next
     }

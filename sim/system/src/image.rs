@@ -289,6 +289,7 @@ impl Description {
                     xhci: bit("xhci"),
                     power: self.app.index("power").map(|index| index.0),
                     autosuspend_ms: number(task, "autosuspend-ms") as u32,
+                    hubs: hub_limits(task),
                 };
                 match self.app.controllers().len() {
                     1 => Task::new(&task.name, move || usb_core::main::<1>(&config)),
@@ -364,6 +365,15 @@ impl Description {
 /// built for them.
 fn has_hubs(task: &app::Task) -> bool {
     task.features.iter().any(|feature| feature == "hubs")
+}
+
+/// How many hubs the image serves.
+fn hub_limits(task: &app::Task) -> usb_core::Limits {
+    if !has_hubs(task) {
+        return usb_core::Limits::default();
+    }
+    let limit = |key| number(task, key) as u8;
+    usb_core::Limits { hubs: limit("hubs"), ports: limit("hub-ports"), depth: limit("hub-depth") }
 }
 
 /// A number in a task's own table.

@@ -46,6 +46,20 @@ impl Xhc {
         Some(device)
     }
 
+    /// Whether something can be plugged in at `place`: there is such a place, and
+    /// nothing at it.
+    #[must_use]
+    pub fn has_room_at(&self, place: Place) -> bool {
+        let is_there = match place.hub() {
+            Some((hub, port)) => {
+                let found = self.device_at(hub).and_then(UsbDevice::hub);
+                found.is_some_and(|hub| port <= hub.ports())
+            }
+            None => place.port.index().is_some_and(|index| index < self.ports.len()),
+        };
+        is_there && self.device_at(place).is_none()
+    }
+
     /// The device at `place`.
     #[must_use]
     pub fn device_at(&self, place: Place) -> Option<&dyn UsbDevice> {
