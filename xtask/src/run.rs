@@ -63,6 +63,9 @@ pub(crate) struct Run {
     /// target/sotto/monitor; with --realtime there is time for it
     #[arg(long)]
     monitor: bool,
+    /// The headset is plugged into a hub, and the image is that of app-hubs.toml
+    #[arg(long)]
+    hub: bool,
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -82,6 +85,8 @@ pub(crate) struct Wish {
     monitor: bool,
     /// Core 0 is woken in mid-stream, by whoever rings.
     woken: bool,
+    /// The headset is plugged into a hub.
+    hub: bool,
 }
 
 /// What a run came to.
@@ -100,7 +105,7 @@ pub(crate) fn built_in() -> Result<BoardReport, ExitCode> {
 
 /// Builds the image and plays `sound`, with a bar.
 fn show_progress(sound: &Sound, wish: Wish) -> Result<Played, Stop> {
-    let built = Built::new()?;
+    let built = if wish.hub { Built::hubs()? } else { Built::new()? };
     let bar = progress_bar((sound.seconds() * 1000.0) as u64);
     let played = play(&built, sound, wish, &|packets| bar.set_position(packets));
     bar.finish_and_clear();
@@ -113,6 +118,9 @@ fn play(built: &Built, sound: &Sound, wish: Wish, progress: &dyn Fn(u64)) -> Res
     let stage = Stage::new(sound)?;
     let began = Instant::now();
     let mut machine = stage.board(built, wish.realtime, &[PORT]);
+    if wish.hub {
+        machine = machine.hub(PORT);
+    }
     if wish.monitor {
         machine = machine.monitor(&board::monitor());
     }
@@ -164,8 +172,13 @@ impl Run {
         let pcap = self.pcap.clone().map(Output::new).transpose()?;
         each_its_own([Some(&out), pcap.as_ref()])?;
         let freeze_ms = self.freeze_core0.map(|seconds| seconds * 1000);
-        let wish =
-            Wish { realtime: self.realtime, freeze_ms, monitor: self.monitor, ..Wish::default() };
+        let wish = Wish {
+            realtime: self.realtime,
+            freeze_ms,
+            monitor: self.monitor,
+            hub: self.hub,
+            ..Wish::default()
+        };
         let Played { report, wav, capture } = show_progress(&sound, wish)?;
         for (output, bytes) in [(Some(out), wav), (pcap, capture)] {
             let Some(output) = output else { continue };

@@ -130,6 +130,21 @@ fn the_image_refuses_with_the_status_that_fits() {
 }
 
 #[test]
+fn the_image_with_hubs_is_the_same_with_a_feature_of_two_tasks() {
+    let release = image();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app-hubs.toml");
+    let hubs = App::load(&path).unwrap_or_else(|refusals| panic!("{refusals}"));
+    assert_eq!(hubs.name, "sotto-hubs");
+    assert_eq!(hubs.pools, release.pools);
+    for (task, plain) in hubs.tasks.iter().zip(&release.tasks) {
+        let has_hubs = task.features.iter().any(|feature| feature == "hubs");
+        assert_eq!(has_hubs, ["xhci", "usb_core"].contains(&task.name.as_str()), "{}", task.name);
+        assert_eq!((&task.name, task.stack), (&plain.name, plain.stack));
+        assert!(plain.features.is_empty(), "{}", task.name);
+    }
+}
+
+#[test]
 fn the_debug_image_is_the_same_with_hiffy_above_it_all() {
     let release = image();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app-debug.toml");

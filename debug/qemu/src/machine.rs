@@ -62,6 +62,8 @@ pub struct Machine {
     clock: Clock,
     semihosting: bool,
     headsets: Vec<Headset>,
+    /// The USB 2 port of a hub that the headsets are plugged into.
+    hub: Option<u8>,
     loads: Vec<Load>,
     monitor: Option<PathBuf>,
     traced: bool,
@@ -77,6 +79,7 @@ impl Machine {
             clock,
             semihosting: false,
             headsets: Vec::new(),
+            hub: None,
             loads: Vec::new(),
             monitor: None,
             traced: false,
@@ -102,6 +105,14 @@ impl Machine {
     #[must_use]
     pub fn headset(mut self, headset: Headset) -> Self {
         self.headsets.push(headset);
+        self
+    }
+
+    /// A hub of eight ports, of full speed, in this port of the controller; the
+    /// headsets' ports are its.
+    #[must_use]
+    pub fn hub(mut self, port: u8) -> Self {
+        self.hub = Some(port);
         self
     }
 
@@ -140,6 +151,11 @@ impl Machine {
         &self.headsets
     }
 
+    /// Where the headsets' hub is plugged in, if there is one.
+    pub(crate) const fn hub_port(&self) -> Option<u8> {
+        self.hub
+    }
+
     /// QEMU's arguments, but for its sockets and files of its own.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut list = Arguments::default();
@@ -162,13 +178,16 @@ impl Machine {
             // The function's number decides its StreamID.
             list.add("-device", "qemu-xhci,id=xhci,addr=2");
         }
+        if let Some(port) = self.hub {
+            list.add("-device", format!("usb-hub,bus=xhci.0,port={port}"));
+        }
         for (n, headset) in self.headsets.iter().enumerate() {
             // At any other rate than the headset's QEMU would resample.
             let backend = format!("wav,id=a{n},out.frequency=48000,path=");
             list.add("-audiodev", with_path(&backend, &headset.wav));
             if headset.plugged {
                 let mut device: OsString = "usb-audio".into();
-                for (key, value) in headset.properties(n) {
+                for (key, value) in headset.properties(n, self.hub) {
                     device.push(format!(",{key}="));
                     device.push(doubled(value.as_ref()));
                 }
@@ -197,13 +216,16 @@ impl Machine {
 }
 
 impl Headset {
-    /// The properties of headset `n`'s device.
-    pub(crate) fn properties(&self, n: usize) -> Vec<(&'static str, OsString)> {
+    /// The properties of headset `n`'s device, plugged into a hub at that port if
+    /// there is one.
+    pub(crate) fn properties(&self, n: usize, hub: Option<u8>) -> Vec<(&'static str, OsString)> {
+        let port = self.port;
+        let port = hub.map_or_else(|| port.to_string(), |hub| format!("{hub}.{port}"));
         let mut properties = vec![
             ("id", OsString::from(device_id(n))),
             ("audiodev", format!("a{n}").into()),
             ("bus", "xhci.0".into()),
-            ("port", self.port.to_string().into()),
+            ("port", port.into()),
         ];
         properties.extend(self.pcap.iter().map(|pcap| ("pcap", pcap.clone().into())));
         properties
@@ -302,5 +324,14 @@ mod tests {
         assert!(!line.contains("ua1") && !line.contains("icount"), "{line}");
         assert!(line.contains("loader,addr=0x44200000,force-raw=on,file=m.bin"), "{line}");
         assert!(line.contains("-trace gic_acknowledge_irq -trace "), "{line}");
+    }
+
+    #[test]
+    fn a_headset_behind_a_hub_is_in_a_port_of_the_hub() {
+        let headset = Headset { wav: "out.wav".into(), pcap: None, port: 2, plugged: true };
+        let machine = Machine::new(Path::new("a.elf"), Clock::Real).headset(headset).hub(3);
+        let line = line(&machine);
+        assert!(line.contains("-device usb-hub,bus=xhci.0,port=3 "), "{line}");
+        assert!(line.contains("usb-audio,id=ua0,audiodev=a0,bus=xhci.0,port=3.2"), "{line}");
     }
 }

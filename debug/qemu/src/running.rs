@@ -204,7 +204,7 @@ impl Running {
         let headset = headset
             .ok_or_else(|| Error::Refused("device_add".to_owned(), format!("no headset {n}")))?;
         let mut arguments = json!({ "driver": "usb-audio" });
-        for (name, value) in headset.properties(n) {
+        for (name, value) in headset.properties(n, self.machine.hub_port()) {
             let value = value.to_str().map(Value::from);
             arguments[name] = value.ok_or_else(|| {
                 Error::Io("the name of a file", ErrorKind::InvalidFilename.into())

@@ -134,7 +134,8 @@ pub enum XhciEvent {
     },
     /// A ticket of the caller's is ready for `result`.
     TicketDone(TicketHandle),
-    /// Packets of a host-path isochronous endpoint completed (to `usb_core`).
+    /// Packets of a host-path isochronous endpoint completed, or a hub's status pipe
+    /// has something to say (to `usb_core`).
     IsochProgress {
         /// Slot of the endpoint.
         slot: SlotHandle,
@@ -312,6 +313,12 @@ pub enum XhciError {
     ControllerDead,
     /// No such port.
     BadPort,
+    /// The image's driver knows no hubs (feature `hubs`).
+    HubsUnsupported,
+    /// The slot's device is no hub, or `start_configure_hub` was not done for it.
+    NotAHub,
+    /// A route string has no room for one more hub (6.2.2).
+    TooDeep,
     /// The port has no device.
     NotConnected,
     /// An operation of that kind is under way on the same object.

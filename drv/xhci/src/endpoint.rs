@@ -5,6 +5,7 @@ use crate::context::{self, EndpointState};
 use crate::death::Cause;
 use crate::driver::{Driver, TransferRing};
 use crate::engine::{After, Begin};
+use crate::hub;
 use crate::hw::{ContextPlace, Hw, MAX_SLOTS};
 use crate::isoch::{BOUNCE_PAGES, INTERRUPT_EVERY, IsochQueue};
 use crate::op::{Kind, Op};
@@ -180,12 +181,14 @@ impl Driver<'_> {
         drop: u32,
         add: u32,
         kept: u32,
-    ) {
+    ) -> context::Words {
         let output = hw.output(place, 0);
         let target = InterrupterId::new(context::slot_target(output)).unwrap_or_default();
         // A0 must be set (fact 46).
         hw.begin_input(context::control(drop, add | 1));
-        hw.input(0, context::slot_again(output, context::entries(kept), target));
+        let words = context::slot_again(output, context::entries(kept), target);
+        hw.input(0, words);
+        words
     }
 
     pub(crate) fn configured(&mut self, op: &Op, code: CompletionCode) -> After {
@@ -281,7 +284,8 @@ impl Driver<'_> {
             |kind: &Kind| matches!(kind, Kind::Configure { drop, .. } if drop & dci.bit() != 0);
         let leaving = self.under_way(slot, goes);
         let endpoint = self.endpoints.live(slot, dci).ok_or(XhciError::NoEndpoint)?;
-        if !context::is_isoch(&endpoint.spec) || dci.is_in() != is_in {
+        let pipe = hub::is_pipe(&endpoint.spec);
+        if !(context::is_isoch(&endpoint.spec) || pipe) || dci.is_in() != is_in {
             return Err(XhciError::BadEndpoint);
         }
         if leaving || endpoint.sideband.is_some() || endpoint.ring.is_none() {
@@ -293,6 +297,9 @@ impl Driver<'_> {
             IsochQueue::slot_bytes(payload).ok_or(XhciError::DataLength)?;
             let page = area.pages.take(BOUNCE_PAGES).ok_or(XhciError::NoBounceMemory)?;
             endpoint.isoch = IsochQueue::new(page, is_in, payload);
+            if let (true, Some(queue)) = (pipe, &mut endpoint.isoch) {
+                queue.one_at_a_time();
+            }
         }
         Ok(endpoint)
     }
@@ -318,8 +325,9 @@ impl Driver<'_> {
         let area = if queue.is_in() { &self.bounce_in } else { &self.bounce_out };
         let buffer = area.bus(queue.page).plus(u64::from(page) * u64::from(addr::PAGE));
         let short = if queue.is_in() { ISP } else { 0 };
+        let buffer = buffer.plus(u64::from(offset));
         let td = Isoch {
-            buffer: buffer.plus(u64::from(offset)),
+            buffer,
             length: length.into(),
             max_packet: endpoint.spec.max_packet,
             max_burst: endpoint.spec.max_burst,
@@ -328,7 +336,12 @@ impl Driver<'_> {
             flags: short | if interrupt { IOC } else { 0 },
         };
         let memory = crate::pages::RingAt::new(pool, ring.page);
-        match ring.producer.push(&memory, &[td.trb()]) {
+        let trb = if hub::is_pipe(&endpoint.spec) {
+            trb::normal(buffer, td.length, 0, td.interrupter, td.flags)
+        } else {
+            td.trb()
+        };
+        match ring.producer.push(&memory, &[trb]) {
             Ok(at) => {
                 queue.pushed(at, length);
                 true

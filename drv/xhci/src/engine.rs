@@ -2,6 +2,7 @@
 
 use crate::death::Cause;
 use crate::driver::{Client, Driver, Ended};
+use crate::hub::HUBS;
 use crate::hw::Hw;
 use crate::op::{Kind, Op, OpId, Ops, Wait};
 use crate::port;
@@ -173,7 +174,7 @@ impl Driver<'_> {
             Step::Target => self.begin_target(hw, op),
             Step::InterrupterOn => self.begin_interrupter_on(hw, op),
             Step::EnableSlot => match op.kind {
-                Kind::EnableSlot { port, .. } => self.begin_enable(hw, port),
+                Kind::EnableSlot { place, .. } => self.begin_enable(hw, place.port),
                 _ => Begin::Next,
             },
             Step::Address => self.begin_address(hw, op),
@@ -182,8 +183,15 @@ impl Driver<'_> {
             Step::Settle => self.begin_settle(hw, op),
             Step::Rewind => self.begin_rewind(op),
             Step::Configure => self.begin_configure(hw, op),
+            Step::ConfigureHub if HUBS => self.begin_hub(hw, op),
             Step::ResetDevice => self.begin_reset_device(op),
             Step::DisableSlot => self.begin_disable(op),
+            // Its port and its link are the hub's.
+            Step::ResetPort | Step::LinkDown | Step::LinkResume | Step::LinkUp
+                if HUBS && self.is_behind(op) =>
+            {
+                Begin::Next
+            }
             Step::ResetPort => self.begin_reset_port(hw, op),
             Step::LinkDown => self.begin_link_down(hw, op),
             Step::LinkResume => self.begin_link_resume(hw, op),
@@ -227,6 +235,7 @@ impl Driver<'_> {
             Step::DropEndpoints => self.dropped(&op, code),
             Step::TargetBack => self.target_moved_back(&op, code),
             Step::HandOver => self.handed_over(&op, code),
+            Step::ConfigureHub if HUBS => self.hub_told(&op, code),
             Step::Target | Step::EvaluateEndpoint0 => match code {
                 CompletionCode::Success => After::Next,
                 code => After::Fail(crate::command::command_error(code)),
@@ -270,7 +279,7 @@ impl Driver<'_> {
     pub(crate) fn port_to_reset(&self, op: &Op) -> Option<PortId> {
         match op.kind {
             Kind::ResetPort { port } => Some(port),
-            _ => self.slots.find(op.slot()?).ok().map(|(_, slot)| slot.port),
+            _ => self.slots.find(op.slot()?).ok().map(|(_, slot)| slot.place.port),
         }
     }
 

@@ -63,6 +63,11 @@ impl IsochQueue {
         })
     }
 
+    /// There is never more than one: a hub says again what nobody has seen to.
+    pub(crate) const fn one_at_a_time(&mut self) {
+        self.capacity = 1;
+    }
+
     /// Bytes that a packet's place takes; `None` when it does not fit a page.
     pub(crate) const fn slot_bytes(payload: u32) -> Option<u16> {
         if payload == 0 || payload > PAGE { None } else { Some(payload.next_multiple_of(4) as u16) }

@@ -33,6 +33,7 @@ mod engine;
 mod event;
 pub mod gate;
 mod handover;
+mod hub;
 mod hw;
 mod interrupter;
 mod isoch;
@@ -92,6 +93,8 @@ pub struct Config {
     pub usb_core: u16,
     /// Task index of the broker.
     pub offload_broker: u16,
+    /// Whether devices behind hubs are served, by a driver that was built for it.
+    pub hubs: bool,
 }
 
 /// Runs the driver.

@@ -22,4 +22,5 @@ userlib::task!(xhci::main(&xhci::Config {
     peer_changed: image::notifications::PEER_CHANGED,
     usb_core: image::tasks::USB_CORE,
     offload_broker: image::tasks::OFFLOAD_BROKER,
+    hubs: cfg!(feature = "hubs"),
 }));

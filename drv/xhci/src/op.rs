@@ -1,5 +1,6 @@
 //! Operations under way.
 
+use crate::hub::Place;
 use crate::pages::Page;
 use crate::steps::{self, Step};
 use abi::TaskId;
@@ -19,11 +20,12 @@ pub(crate) struct OpId(u8);
 /// What an operation is for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    EnableSlot { port: PortId, speed: Speed },
+    EnableSlot { place: Place, speed: Speed },
     Address { slot: SlotHandle, block: bool, max_packet0: u16 },
     Evaluate { slot: SlotHandle, max_packet0: u16 },
     Control { slot: SlotHandle, transfer: Transfer },
     Configure { slot: SlotHandle, drop: u32, add: u32 },
+    ConfigureHub { slot: SlotHandle, ports: u8, think_time: u8 },
     Stop { slot: SlotHandle, dci: Dci },
     ResetDevice { slot: SlotHandle },
     DisableSlot { slot: SlotHandle },
@@ -119,6 +121,7 @@ impl Op {
             Kind::Evaluate { .. } => steps::EVALUATE,
             Kind::Control { .. } => steps::CONTROL,
             Kind::Configure { .. } => steps::CONFIGURE,
+            Kind::ConfigureHub { .. } => steps::CONFIGURE_HUB,
             Kind::Stop { .. } | Kind::StopOf { .. } | Kind::Remove { .. } => steps::STOP,
             Kind::ResetDevice { .. } => steps::RESET_DEVICE,
             Kind::DisableSlot { .. } => steps::DISABLE_SLOT,
@@ -190,6 +193,7 @@ impl Op {
             | Kind::Evaluate { slot, .. }
             | Kind::Control { slot, .. }
             | Kind::Configure { slot, .. }
+            | Kind::ConfigureHub { slot, .. }
             | Kind::Stop { slot, .. }
             | Kind::ResetDevice { slot }
             | Kind::DisableSlot { slot }

@@ -165,6 +165,7 @@ mod tests {
             peer_changed: 8,
             usb_core: 5,
             offload_broker: 6,
+            hubs: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::Config;
 use crate::context::EndpointState;
 use crate::driver::{Client, Driver, handle_error};
+use crate::hub::Place;
 use crate::interrupter;
 use crate::op::Kind;
 use crate::port;
@@ -183,12 +184,27 @@ impl InOrderXhciImpl for Driver<'_> {
         if hw.regs.port(port) & port::CCS == 0 {
             return Err(XhciError::NotConnected.into());
         }
-        if self.slots.iter().any(|(_, _, slot)| slot.port == port)
-            || self.ops.any(|op| matches!(op.kind, Kind::EnableSlot { port: p, .. } if p == port))
-        {
-            return Err(XhciError::Busy.into());
-        }
-        self.ticket(caller, Kind::EnableSlot { port, speed })
+        self.start_enable_at(caller, Place::root(port), speed)
+    }
+
+    fn start_enable_slot_behind(
+        &mut self,
+        message: &RecvMessage,
+        hub: SlotHandle,
+        port: u8,
+        speed: Speed,
+    ) -> Answer<TicketHandle> {
+        self.start_enable_behind(message, hub, port, speed)
+    }
+
+    fn start_configure_hub(
+        &mut self,
+        message: &RecvMessage,
+        slot: SlotHandle,
+        ports: u8,
+        think_time: u8,
+    ) -> Answer<TicketHandle> {
+        self.start_hub_request(message, slot, ports, think_time)
     }
 
     fn start_address(

@@ -4,6 +4,7 @@ use crate::command::command_error;
 use crate::context;
 use crate::driver::{Client, Driver, TransferRing};
 use crate::engine::{After, Begin};
+use crate::hub::Place;
 use crate::hw::{ContextPlace, Hw};
 use crate::op::{Kind, Op};
 use crate::port;
@@ -17,7 +18,9 @@ use xhci_api::{Completed, SlotHandle, XhciError};
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
-    pub(crate) port: PortId,
+    pub(crate) place: Place,
+    /// Its ports, once it is known as a hub; 0 before.
+    pub(crate) hub_ports: u8,
     pub(crate) speed: Speed,
     pub(crate) context: ContextPlace,
     /// Endpoint 0's ring.
@@ -80,7 +83,7 @@ impl Driver<'_> {
         code: CompletionCode,
         number: u8,
     ) -> After {
-        let Kind::EnableSlot { port, speed } = op.kind else { return After::Next };
+        let Kind::EnableSlot { place, speed } = op.kind else { return After::Next };
         if code != CompletionCode::Success {
             return After::Fail(command_error(code));
         }
@@ -102,7 +105,8 @@ impl Driver<'_> {
         hw.set_context(id, Some(context));
         let slot = Slot {
             id,
-            port,
+            place,
+            hub_ports: 0,
             speed,
             context,
             ep0,
@@ -128,7 +132,8 @@ impl Driver<'_> {
         };
         let (next, cycle) = slot.ep0.next();
         hw.begin_input(context::control(0, 1 | Dci::EP0.bit()));
-        hw.input(0, context::slot(port::speed_id(slot.speed), slot.port.number()));
+        let port = slot.place.port.number();
+        hw.input(0, slot.place.enter(context::slot(port::speed_id(slot.speed), port)));
         hw.input(Dci::EP0.index(), context::endpoint0(max_packet0, next, cycle));
         Begin::Command(Command::AddressDevice { slot: slot.id, input: hw.input_bus(), block })
     }
@@ -177,6 +182,7 @@ impl Driver<'_> {
                 self.forget_endpoints(handle, u32::MAX, false);
                 if let Ok((_, slot)) = self.slots.find_mut(handle) {
                     slot.addressed = false;
+                    slot.hub_ports = 0;
                     slot.ep0.producer.abandon();
                     // The port's reset woke it.
                     slot.asleep = false;

@@ -62,6 +62,8 @@ pub(crate) enum Step {
     Rewind,
     /// Configure Endpoint as the client asked.
     Configure,
+    /// Configure Endpoint with what is said of a hub.
+    ConfigureHub,
     /// Reset Device.
     ResetDevice,
     /// Disable Slot.
@@ -85,8 +87,10 @@ pub(crate) const ADDRESS: &[Step] = &[Step::Address];
 pub(crate) const EVALUATE: &[Step] = &[Step::EvaluateEndpoint0];
 pub(crate) const CONTROL: &[Step] = &[Step::Transfer, Step::Settle, Step::Rewind];
 pub(crate) const CONFIGURE: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::Configure];
+pub(crate) const CONFIGURE_HUB: &[Step] = &[Step::ConfigureHub];
 pub(crate) const STOP: &[Step] = &[Step::StopEndpoints];
-/// The port's reset comes first, and the command says that it was (4.6.11).
+/// The port's reset comes first, and the command says that it was (4.6.11). Behind
+/// a hub the hub resets it afterwards: in between nothing is sent to the device.
 pub(crate) const RESET_DEVICE: &[Step] =
     &[Step::Sessions, Step::StopEndpoints, Step::ResetPort, Step::ResetDevice];
 pub(crate) const DISABLE_SLOT: &[Step] = &[Step::Sessions, Step::StopEndpoints, Step::DisableSlot];
@@ -171,6 +175,7 @@ impl Step {
                 | Self::Settle
                 | Self::Rewind
                 | Self::Configure
+                | Self::ConfigureHub
                 | Self::ResetDevice
                 | Self::DisableSlot
         )

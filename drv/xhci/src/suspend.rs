@@ -10,6 +10,7 @@
 use crate::context::{self, EndpointState};
 use crate::driver::Driver;
 use crate::engine::Begin;
+use crate::hub::HUBS;
 use crate::hw::Hw;
 use crate::op::{Kind, Op, Wait};
 use crate::port::{self, PLS_RESUME, PLS_U0, PLS_U3};
@@ -94,9 +95,9 @@ impl Driver<'_> {
         let gone = Begin::Fail(XhciError::DeviceGone);
         let slot = op.slot().and_then(|slot| self.slots.find(slot).ok());
         let (_, slot) = slot.ok_or(gone)?;
-        let portsc = hw.regs.port(slot.port);
+        let portsc = hw.regs.port(slot.place.port);
         let there = portsc & port::CCS != 0 && portsc & port::PED != 0;
-        if there { Ok((slot.port, portsc)) } else { Err(gone) }
+        if there { Ok((slot.place.port, portsc)) } else { Err(gone) }
     }
 
     /// Step [`LinkDown`](crate::steps::Step::LinkDown).
@@ -185,6 +186,9 @@ impl Driver<'_> {
             if ring.producer.used() > 0 {
                 hw.regs.ring(slot.id, endpoint.dci);
             }
+        }
+        if HUBS {
+            self.restart_pipes(hw, handle);
         }
         Begin::Next
     }

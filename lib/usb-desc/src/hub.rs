@@ -95,6 +95,19 @@ mod tests {
     }
 
     #[test]
+    fn every_truncation_of_a_hub_descriptor_is_refused() {
+        // Of 7 ports, of 15, whose bitmaps have two bytes, and of SuperSpeed.
+        let long: &[u8] = &[11, 0x29, 15, 0x29, 0, 50, 100, 0, 0, 0xff, 0xff];
+        let fast = [12, 0x2a, 4, 0x09, 0, 10, 25, 0, 0, 0, 2, 0];
+        for whole in [&[9, 0x29, 7, 0x29, 0, 50, 100, 0, 0xff], long, &fast] {
+            assert!(Hub::parse(whole).is_ok());
+            for len in 0..whole.len() {
+                assert!(Hub::parse(&whole[..len]).is_err(), "{len} of {whole:x?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_bitmap_that_is_too_short_is_refused() {
         let issue = Hub::parse(&[8, 0x29, 8, 0, 0, 0, 0, 0]).unwrap_err();
         assert_eq!(issue.rule, Rule::TooShort);

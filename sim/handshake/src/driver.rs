@@ -44,6 +44,7 @@ static CONFIG: LazyLock<xhci::Config> = LazyLock::new(|| {
         peer_changed: 8,
         usb_core: 5,
         offload_broker: BROKER.index() as u16,
+        hubs: false,
     }
 });
 

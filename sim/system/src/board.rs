@@ -19,7 +19,7 @@ use host::{
     Act, Barrier, BusError, By, Core1Death, Core1Order, Fate, Irq, MonitorAnswer, MonitorCall,
 };
 use usb_model::UsbDevice;
-use xhc::{PciAddress, Personality, RootPort, Xhc};
+use xhc::{PciAddress, Personality, Place, RootPort, Xhc};
 
 /// Controller `n` is the device after that many.
 const FIRST_CONTROLLER: u8 = 1;
@@ -84,6 +84,16 @@ impl Parts {
     /// Pulls what is plugged into a port of controller `n`.
     pub fn unplug(&mut self, n: usize, port: RootPort) -> Option<Box<dyn UsbDevice>> {
         self.controllers[n].unplug(&mut self.fabric, port)
+    }
+
+    /// Plugs `device` in at `place` of controller `n`.
+    pub fn plug_at(&mut self, n: usize, place: Place, device: Box<dyn UsbDevice>) {
+        self.controllers[n].plug_at(&mut self.fabric, place, device);
+    }
+
+    /// Pulls what is plugged in at `place` of controller `n`.
+    pub fn unplug_at(&mut self, n: usize, place: Place) -> Option<Box<dyn UsbDevice>> {
+        self.controllers[n].unplug_at(&mut self.fabric, place)
     }
 
     /// Says who may reach pages, besides the cores.

@@ -278,6 +278,7 @@ impl Description {
                     peer_changed: bit("peer_changed"),
                     usb_core: self.index("usb_core"),
                     offload_broker: self.index("offload_broker"),
+                    hubs: has_hubs(task),
                 };
                 Task::new(&task.name, move || xhci::main(&config))
             }
@@ -288,6 +289,7 @@ impl Description {
                     xhci: bit("xhci"),
                     power: self.app.index("power").map(|index| index.0),
                     autosuspend_ms: number(task, "autosuspend-ms") as u32,
+                    hubs: hub_limits(task),
                 };
                 match self.app.controllers().len() {
                     1 => Task::new(&task.name, move || usb_core::main::<1>(&config)),
@@ -357,6 +359,21 @@ impl Description {
         let pool = self.pool(name);
         dma::Pool::simulated(pool.id.0, pool.base, pool.pages as u16)
     }
+}
+
+/// Whether the image has the task built for hubs. The simulator has every task
+/// built for them.
+fn has_hubs(task: &app::Task) -> bool {
+    task.features.iter().any(|feature| feature == "hubs")
+}
+
+/// How many hubs the image serves.
+fn hub_limits(task: &app::Task) -> usb_core::Limits {
+    if !has_hubs(task) {
+        return usb_core::Limits::default();
+    }
+    let limit = |key| number(task, key) as u8;
+    usb_core::Limits { hubs: limit("hubs"), ports: limit("hub-ports"), depth: limit("hub-depth") }
 }
 
 /// A number in a task's own table.

@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use usb_model::UsbDevice;
 use usb_model::headset::headset;
-use xhc::{Death, Personality, RootPort};
+use xhc::{Death, Personality, Place, RootPort, Route};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// A root port of a controller.
@@ -33,6 +33,27 @@ pub struct Port {
     pub port: RootPort,
 }
 
+/// Where a device is plugged in: a port, or what it leads to through hubs.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// The root port.
+    pub port: Port,
+    /// The way on from there.
+    pub route: Route,
+}
+
+impl Socket {
+    fn place(self) -> Place {
+        Place { port: self.port.port, route: self.route }
+    }
+}
+
+impl From<Port> for Socket {
+    fn from(port: Port) -> Self {
+        Self { port, route: Route::ROOT }
+    }
+}
+
 /// Something that is done to the machine from outside.
 pub enum Deed {
     /// A device is plugged in.
@@ -41,6 +62,10 @@ pub enum Deed {
     Unplug(Port),
     /// What is plugged in there is pulled, and this is plugged in after a while.
     Replug(Port, Box<dyn UsbDevice>, Time),
+    /// A device is plugged into a hub.
+    PlugBehind(Socket, Box<dyn UsbDevice>),
+    /// What is plugged in there is pulled from its hub.
+    UnplugBehind(Socket),
     /// An interrupt line is raised.
     Ring(u16),
     /// The DSP's program ends where it is; its monitor starts it anew.
@@ -100,6 +125,17 @@ impl Script for Outside {
                 self.pulled.extend(parts.unplug(port.controller, port.port));
                 let token = self.plan(Deed::Plug(port, device));
                 parts.schedule(parts.fabric.now() + after, token);
+            }
+            Deed::PlugBehind(at, device) => {
+                // The hub may be gone, or the place be taken.
+                let place = at.place();
+                let controller = &parts.controllers[at.port.controller];
+                if controller.has_room_at(place) {
+                    parts.plug_at(at.port.controller, place, device);
+                }
+            }
+            Deed::UnplugBehind(at) => {
+                self.pulled.extend(parts.unplug_at(at.port.controller, at.place()));
             }
             Deed::Ring(line) => parts.fabric.raise(IntId(line)),
             Deed::KillProgram => monitor.kill_program(parts),
@@ -281,6 +317,16 @@ impl Scene {
         self.after(Time::ZERO, Deed::Unplug(port));
     }
 
+    /// Plugs a device in at a socket, now.
+    pub fn plug_at(&mut self, at: Socket, device: Box<dyn UsbDevice>) {
+        self.after(Time::ZERO, Deed::PlugBehind(at, device));
+    }
+
+    /// Pulls what is plugged in there, now.
+    pub fn unplug_at(&mut self, at: Socket) {
+        self.after(Time::ZERO, Deed::UnplugBehind(at));
+    }
+
     /// Rings a bell, now: `bell::SUSPEND`, say.
     pub fn ring(&mut self, bell: u16) {
         self.after(Time::ZERO, Deed::Ring(bell));
@@ -397,12 +443,14 @@ impl Scene {
 
     /// Where a headset is in its music.
     #[must_use]
-    pub fn mark(&mut self, port: Port) -> Mark {
+    pub fn mark(&mut self, at: impl Into<Socket>) -> Mark {
+        let at = at.into();
+        let (port, place) = (at.port, at.place());
         let mut board = self.machine.board_mut();
         let at = board.parts.fabric.now();
         let controller = &mut board.parts.controllers[port.controller];
         let packets = controller.wire().log().packets().len();
-        let heard = controller.device(port.port).and_then(|device| device.heard());
+        let heard = controller.device_at(place).and_then(|device| device.heard());
         let gaps = heard.map_or(0, |heard| heard.gaps);
         let dropped = heard.map_or(0, |heard| heard.overflows + heard.ignored_packets);
         Mark { at, packets, gaps, dropped }
@@ -411,10 +459,12 @@ impl Scene {
     /// Judges what the headset at `port` got since `mark` against `sound`, as
     /// one stream.
     #[must_use]
-    pub fn judge(&mut self, port: Port, mark: Mark, sound: &Sound) -> Verdict {
+    pub fn judge(&mut self, at: impl Into<Socket>, mark: Mark, sound: &Sound) -> Verdict {
+        let at = at.into();
+        let (port, place) = (at.port, at.place());
         let mut board = self.machine.board_mut();
         let controller = &mut board.parts.controllers[port.controller];
-        let Some(device) = controller.device(port.port) else {
+        let Some(device) = controller.device_at(place) else {
             return Verdict::default();
         };
         let address = device.address();

@@ -4,7 +4,7 @@
 //! control transfer is driven stage by stage and packet by packet, because
 //! where it stops is part of what a controller has to report.
 
-use crate::{Heard, Spoken};
+use crate::{Heard, Hub, Spoken};
 use fabric::Time;
 
 /// Signalling speed of a device; the numbers are xHCI's default speed ids
@@ -231,6 +231,16 @@ pub trait UsbDevice {
 
     /// What it said, when it is something that speaks.
     fn spoken(&self) -> Option<&Spoken> {
+        None
+    }
+
+    /// The hub that it is, if it is one.
+    fn hub(&self) -> Option<&Hub> {
+        None
+    }
+
+    /// As [`Self::hub`], to change it.
+    fn hub_mut(&mut self) -> Option<&mut Hub> {
         None
     }
 }

@@ -12,6 +12,7 @@
 mod bus;
 mod descriptor;
 pub mod headset;
+pub mod hub;
 mod pcap;
 mod standard;
 mod wire;
@@ -22,6 +23,7 @@ pub use bus::{
 pub use descriptor::{Builder, Descriptors, EndpointInfo};
 pub use headset::heard::Heard;
 pub use headset::microphone::{Spoken, Take};
+pub use hub::Hub;
 pub use pcap::{Direction, Pcap, Status, TransferKind};
 pub use standard::{Chapter9, Function, Stall};
 pub use wire::{IsochPacket, Wire, WireFault, WireFaultKind, WireLog};

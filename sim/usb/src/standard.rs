@@ -142,6 +142,11 @@ impl<F: Function> Chapter9<F> {
         &self.function
     }
 
+    /// The function inside, for what happens to it from outside.
+    pub fn function_mut(&mut self) -> &mut F {
+        &mut self.function
+    }
+
     fn unconfigure(&mut self, now: Time) {
         self.configured = false;
         self.alternates = [0; INTERFACES];

@@ -47,7 +47,7 @@ impl Xhc {
         let mut taken = added;
         for (index, state) in self.slots.iter().enumerate() {
             let same = slot.index() == Some(index);
-            let at = state.port.and_then(|port| self.ports.get(port.index()?)?.speed());
+            let at = state.place().and_then(|place| self.speed_of(place));
             if at != Some(speed) {
                 continue;
             }

@@ -6,7 +6,7 @@
 
 use crate::Xhc;
 use crate::control::Control;
-use crate::ids::{Dci, InterrupterId, RootPort, SlotId};
+use crate::ids::{Dci, InterrupterId, Place, RootPort, Route, SlotId};
 use crate::periodic::Service;
 use crate::transfer::Ring;
 use addr::Bus;
@@ -82,6 +82,34 @@ pub(crate) struct SlotContext(pub(crate) Words);
 impl SlotContext {
     pub(crate) fn route(self) -> u32 {
         self.0[0] & 0xF_FFFF
+    }
+
+    /// MTT.
+    pub(crate) const MULTI: u32 = 1 << 25;
+
+    pub(crate) fn is_hub(self) -> bool {
+        self.0[0] & 1 << 26 != 0
+    }
+
+    pub(crate) fn hub_ports(self) -> u8 {
+        (self.0[1] >> 24) as u8
+    }
+
+    /// TT Hub Slot ID and TT Port Number.
+    pub(crate) fn translator(self) -> u32 {
+        self.0[2] & 0xFFFF
+    }
+
+    /// TTT.
+    pub(crate) fn think_time(self) -> u32 {
+        self.0[2] >> 16 & 3
+    }
+
+    /// Takes over what `told` says of the device as a hub (4.6.6).
+    pub(crate) fn learn_hub(&mut self, told: Self) {
+        for (word, mask) in [(0, 1 << 26 | Self::MULTI), (1, 0xFF << 24), (2, 3 << 16)] {
+            self.0[word] = self.0[word] & !mask | told.0[word] & mask;
+        }
     }
 
     pub(crate) fn speed(self) -> u32 {
@@ -230,6 +258,7 @@ pub(crate) struct Slot {
     pub(crate) context: SlotContext,
     pub(crate) output: Bus,
     pub(crate) port: Option<RootPort>,
+    pub(crate) route: Route,
     pub(crate) address: Address,
     /// When SET_ADDRESS went over the wire.
     pub(crate) addressed_at: Option<Time>,
@@ -247,6 +276,7 @@ impl Slot {
             context: SlotContext([0; 8]),
             output: Bus(0),
             port: None,
+            route: Route::ROOT,
             address: Address(0),
             addressed_at: None,
             interrupter: InterrupterId::PRIMARY,
@@ -254,6 +284,11 @@ impl Slot {
             written: vec![None; usize::from(Dci::LAST) + 1],
             turn: 0,
         }
+    }
+
+    /// Where its device is, once it was said.
+    pub(crate) fn place(&self) -> Option<Place> {
+        Some(Place { port: self.port?, route: self.route })
     }
 
     pub(crate) fn endpoint(&self, dci: Dci) -> Option<&Endpoint> {

@@ -4,7 +4,8 @@
 //! endpoint on the TRB it went wrong on.
 
 use crate::context::{Endpoint, EndpointState};
-use crate::ids::{Dci, RootPort, SlotId};
+use crate::ids::{Dci, Place, SlotId};
+use crate::place::reach;
 use crate::transfer::{Front, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
@@ -41,7 +42,7 @@ struct Broken {
 #[derive(Copy, Clone)]
 struct Parties {
     slot: SlotId,
-    port: RootPort,
+    place: Place,
     address: Address,
     addressed_at: Option<Time>,
 }
@@ -68,10 +69,10 @@ impl Xhc {
     /// A stage is due.
     pub(crate) fn control_stage(&mut self, fabric: &mut Fabric, id: SlotId, turn: u8) {
         let Some(slot) = self.slot_mut(id) else { return };
-        let Some(port) = slot.port else { return };
+        let Some(place) = slot.place() else { return };
         let (address, addressed_at) = (slot.address, slot.addressed_at);
         let Some(mut endpoint) = slot.take_endpoint(Dci::CONTROL) else { return };
-        let parties = Parties { slot: id, port, address, addressed_at };
+        let parties = Parties { slot: id, place, address, addressed_at };
         let due = endpoint.turn == turn && endpoint.control.busy;
         let halted = due && self.next_stage(fabric, parties, &mut endpoint);
         if !self.operational.running() {
@@ -201,17 +202,16 @@ impl Xhc {
             return Err(Broken { code: Code::Trb, trb, residual: 0 });
         }
         let now = fabric.now();
-        self.check_recovered(fabric, parties.port);
+        self.check_rested(fabric, parties.place);
         if let Some(addressed) = parties.addressed_at {
             let (waited, wait) = (now.since(addressed), UsbWait::SetAddress);
-            self.check_wait(fabric, parties.port, wait, waited, SET_ADDRESS_RECOVERY);
+            self.check_wait(fabric, parties.place.port, wait, waited, SET_ADDRESS_RECOVERY);
         }
         let control = &mut endpoint.control;
         control.setup = Some(setup);
         control.started = now;
         control.data.clear();
-        let port = self.port_mut(parties.port);
-        let answer = match port.and_then(|port| port.reachable()) {
+        let answer = match reach(&mut self.ports, parties.place, now) {
             Some(device) if device.address() == parties.address => device.setup(now, setup),
             _ => Answer::Silent,
         };
@@ -290,7 +290,7 @@ impl Xhc {
         let mut bytes = [0; 512];
         let mut broken = None;
         while data.len() < total {
-            let answer = match self.port_mut(parties.port).and_then(|port| port.reachable()) {
+            let answer = match reach(&mut self.ports, parties.place, fabric.now()) {
                 Some(device) => device.control_in(&mut bytes),
                 None => Answer::Silent,
             };
@@ -371,7 +371,7 @@ impl Xhc {
         let data = std::mem::take(&mut endpoint.control.data);
         let mut code = None;
         for bytes in data.chunks(packet) {
-            let answer = match self.port_mut(parties.port).and_then(|port| port.reachable()) {
+            let answer = match reach(&mut self.ports, parties.place, fabric.now()) {
                 Some(device) => device.control_out(bytes),
                 None => Answer::Silent,
             };
@@ -413,10 +413,11 @@ impl Xhc {
         if trb.direction_in() != inward {
             self.malformed_trb(fabric, trb);
         }
-        let answer = match self.port_mut(parties.port).and_then(|port| port.reachable()) {
+        let answer = match reach(&mut self.ports, parties.place, fabric.now()) {
             Some(device) => device.status(now),
             None => Answer::Silent,
         };
+        self.follow_hub(fabric, parties.place);
         let code = match answer {
             Answer::Ack => Code::Success,
             Answer::Stall => Code::Stall,

@@ -5,6 +5,7 @@ use crate::bandwidth::cost;
 use crate::context::{Endpoint, EndpointContext, EndpointState, SlotContext, SlotState};
 use crate::ids::{Dci, InterrupterId, SlotId};
 use crate::personality::StoppedEvent;
+use crate::place::reach;
 use crate::slots::Input;
 use crate::transfer::{Front, Ring, Whose};
 use crate::trb::{self, Code, Trb, kind};
@@ -60,7 +61,11 @@ impl Xhc {
             self.malformed_context(fabric, id, 0);
             return Code::Parameter;
         }
-        let speed = slot.port.and_then(|port| self.ports.get(port.index()?)?.speed());
+        let speed = slot.place().and_then(|place| self.speed_of(place));
+        if !self.tells_hub(id, context) {
+            self.malformed_context(fabric, id, 0);
+            return Code::Parameter;
+        }
         // A device that is gone can only lose endpoints.
         if speed.is_none() && input.add & !1 != 0 {
             return Code::UsbTransaction;
@@ -94,6 +99,9 @@ impl Xhc {
                 slot.set_endpoint(dci, Some(Endpoint::new(kind, endpoint, dequeue, turn)));
                 self.write_endpoint_context(fabric, id, dci);
             }
+        }
+        if let Some(slot) = self.slot_mut(id) {
+            slot.context.learn_hub(context);
         }
         self.set_entries(fabric, id);
         Code::Success
@@ -139,7 +147,7 @@ impl Xhc {
     pub(crate) fn stop_endpoint(&mut self, fabric: &mut Fabric, trb: Trb) -> Code {
         let (id, dci) = (trb.slot(), trb.endpoint());
         let Some(slot) = self.slot(id) else { return Code::SlotNotEnabled };
-        let (state, port) = (slot.endpoint(dci).map(|endpoint| endpoint.state), slot.port);
+        let (state, place) = (slot.endpoint(dci).map(|endpoint| endpoint.state), slot.place());
         match state {
             Some(EndpointState::Running) => {}
             Some(EndpointState::Stopped) if self.p.stop_is_idempotent => return Code::Success,
@@ -147,8 +155,8 @@ impl Xhc {
         }
         // What was sent before is told of before.
         self.flush_events(fabric, id, dci);
-        let present = port
-            .is_some_and(|port| self.port_mut(port).is_some_and(|port| port.reachable().is_some()));
+        let now = fabric.now();
+        let present = place.is_some_and(|place| reach(&mut self.ports, place, now).is_some());
         let Some(mut endpoint) = self.slot_mut(id).and_then(|slot| slot.take_endpoint(dci)) else {
             return Code::ContextState;
         };

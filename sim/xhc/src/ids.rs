@@ -57,3 +57,59 @@ impl RootPort {
         (self.0 as usize).checked_sub(1)
     }
 }
+
+/// The way from a root port through hubs: a port in four bits per hub, the first
+/// hub's lowest (xHCI 1.2, 6.2.2; USB 3.2, 8.9).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route(pub u32);
+
+impl Route {
+    /// No hub.
+    pub const ROOT: Self = Self(0);
+
+    /// The ports on the way.
+    pub fn ports(self) -> impl Iterator<Item = u8> {
+        (0..5).map(move |tier| (self.0 >> (4 * tier) & 0xF) as u8).take_while(|&port| port != 0)
+    }
+
+    /// On through `port` of the hub there.
+    ///
+    /// # Panics
+    /// When a route string has no room for that.
+    #[must_use]
+    pub fn through(self, port: u8) -> Self {
+        let tier = self.ports().count();
+        assert!(tier < 5 && (1..=15).contains(&port), "no route string says that");
+        Self(self.0 | u32::from(port) << (4 * tier))
+    }
+
+    /// Whether `other` is this one, or goes on from here.
+    pub(crate) fn leads_to(self, other: Self) -> bool {
+        other.0 & ((1 << (4 * self.ports().count())) - 1) == self.0
+    }
+}
+
+/// Where a device is plugged in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The root port.
+    pub port: RootPort,
+    /// The way on from there.
+    pub route: Route,
+}
+
+impl Place {
+    /// The hub that it is a port of, and which one; `None` of a root port.
+    pub(crate) fn hub(self) -> Option<(Self, u8)> {
+        let tier = self.route.ports().count().checked_sub(1)?;
+        let above = Route(self.route.0 & ((1 << (4 * tier)) - 1));
+        let port = (self.route.0 >> (4 * tier)) as u8;
+        Some((Self { port: self.port, route: above }, port))
+    }
+}
+
+impl From<RootPort> for Place {
+    fn from(port: RootPort) -> Self {
+        Self { port, route: Route::ROOT }
+    }
+}

@@ -3,18 +3,18 @@
 //! A PCI function with a register window ([`Xhc`] is a [`Device`]), a
 //! configuration space ([`Xhc::config`]), ports for [`usb_model`] devices, and
 //! everything between them that xHCI 1.2 describes for control, isochronous and
-//! interrupt-in endpoints on the root hub. What the specification leaves to the
+//! interrupt-in endpoints, on the root hub and behind hubs. What the specification leaves to the
 //! implementation is a [`Personality`], drawn from a seed.
 //!
 //! It is harsh. It fetches ahead and caches where hardware may; it reports what
 //! software must not do as a [`Violation`] and then goes on as hardware would.
 //!
 //! The files follow the specification: `capability`, `operational`, `port`,
-//! `link`, `runtime`, `event`, `deferred`, `doorbell` (5), `context` (6.2), `trb` (6.4), `command`,
+//! `link`, `place`, `runtime`, `event`, `deferred`, `doorbell` (5), `context` (6.2), `trb` (6.4), `command`,
 //! `slots`, `endpoints` (4.6), `transfer`, `control`, `periodic`, `bandwidth`
 //! (4.9 to 4.16), `pci`.
 //!
-//! Not modelled: hubs behind the root hub, streams, bulk endpoints, U1, U2 and L1,
+//! Not modelled: translators of hubs (what they cost), SuperSpeed hubs, streams, bulk endpoints, U1, U2 and L1,
 //! virtualisation, debug capability.
 
 #![forbid(unsafe_code)]
@@ -34,13 +34,14 @@ mod operational;
 mod pci;
 mod periodic;
 mod personality;
+mod place;
 mod port;
 mod runtime;
 mod slots;
 mod transfer;
 mod trb;
 
-pub use ids::{Dci, InterrupterId, RootPort, SlotId};
+pub use ids::{Dci, InterrupterId, Place, RootPort, Route, SlotId};
 pub use operational::Death;
 pub use pci::{BAR_SIZE, PciAddress};
 pub use personality::{Personality, StoppedEvent};

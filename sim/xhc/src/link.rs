@@ -8,7 +8,7 @@
 //! violation, and so is each wait that is cut short.
 
 use crate::context::EndpointState;
-use crate::ids::{Dci, RootPort, SlotId};
+use crate::ids::{Dci, RootPort, Route, SlotId};
 use crate::port::{Port, bit};
 use crate::{Wake, Xhc};
 use fabric::{Fabric, Time, UsbWait, Violation};
@@ -189,8 +189,9 @@ impl Xhc {
 
     /// A doorbell was rung for a device: it must be awake, and recovered from
     /// its resume.
-    pub(crate) fn check_awake(&self, fabric: &mut Fabric, id: SlotId, target: u8) {
-        let Some(port) = self.slot(id).and_then(|slot| slot.port) else { return };
+    pub(crate) fn check_awake(&mut self, fabric: &mut Fabric, id: SlotId, target: u8) {
+        let Some(place) = self.slot(id).and_then(|slot| slot.place()) else { return };
+        let port = place.port;
         let Some(state) = port.index().and_then(|index| self.ports.get(index)) else { return };
         let (controller, slot) = (self.number, id.0);
         if state.is_suspended() {
@@ -199,6 +200,9 @@ impl Xhc {
             self.violation(fabric, violation);
         } else if state.recovering_from == UsbWait::ResumeRecovery {
             self.check_recovered(fabric, port);
+        }
+        if place.route != Route::ROOT {
+            self.check_way(fabric, id, place, target);
         }
     }
 }

@@ -7,7 +7,8 @@
 //! device costs nothing until its doorbell rings.
 
 use crate::context::{Endpoint, EndpointKind, EndpointState};
-use crate::ids::{Dci, RootPort, SlotId};
+use crate::ids::{Dci, Place, SlotId};
+use crate::place::reach;
 use crate::transfer::{Front, Whose};
 use crate::trb::{self, Code, Trb, kind};
 use crate::{Wake, Xhc};
@@ -69,7 +70,7 @@ impl Xhc {
     /// The doorbell of a periodic endpoint.
     pub(crate) fn ring_periodic(&mut self, fabric: &mut Fabric, id: SlotId, dci: Dci) {
         let Some(slot) = self.slot_mut(id) else { return };
-        let Some(port) = slot.port else { return };
+        let Some(place) = slot.place() else { return };
         let Some(endpoint) = slot.endpoint_mut(dci) else { return };
         match endpoint.state {
             EndpointState::Running => {}
@@ -79,7 +80,7 @@ impl Xhc {
             }
             EndpointState::Halted | EndpointState::Error => return,
         }
-        let present = self.port_mut(port).is_some_and(|port| port.reachable().is_some());
+        let present = reach(&mut self.ports, place, fabric.now()).is_some();
         let Some((active, interval, turn)) = self.slot(id).and_then(|slot| {
             let endpoint = slot.endpoint(dci)?;
             Some((endpoint.service.active, endpoint.service.interval, endpoint.turn))
@@ -115,8 +116,8 @@ impl Xhc {
 
     /// The descriptor of the next interval is to be fetched.
     pub(crate) fn fetch_due(&mut self, fabric: &mut Fabric, id: SlotId, dci: Dci, turn: u8) {
-        self.with_endpoint(fabric, id, dci, turn, |xhc, fabric, port, endpoint| {
-            if xhc.port_mut(port).is_none_or(|port| port.reachable().is_none()) {
+        self.with_endpoint(fabric, id, dci, turn, |xhc, fabric, place, endpoint| {
+            if reach(&mut xhc.ports, place, fabric.now()).is_none() {
                 endpoint.quiesce();
                 return;
             }
@@ -305,7 +306,7 @@ impl Xhc {
 
     /// The packet goes over the wire.
     pub(crate) fn transmit_due(&mut self, fabric: &mut Fabric, id: SlotId, dci: Dci, turn: u8) {
-        self.with_endpoint(fabric, id, dci, turn, |xhc, fabric, port, endpoint| {
+        self.with_endpoint(fabric, id, dci, turn, |xhc, fabric, place, endpoint| {
             if endpoint.service.scheduled == 0 {
                 return;
             }
@@ -313,9 +314,9 @@ impl Xhc {
             match fabric.reach(Site::Packet(xhc.number), dci.0.into()) {
                 Some(Fault::Code(code)) => xhc.spoil_packets(fabric, endpoint, whose, code),
                 _ if endpoint.kind == EndpointKind::IsochOut => {
-                    xhc.send_packets(fabric, port, endpoint, whose);
+                    xhc.send_packets(fabric, place, endpoint, whose);
                 }
-                _ => xhc.receive_packet(fabric, port, endpoint, whose),
+                _ => xhc.receive_packet(fabric, place, endpoint, whose),
             }
             if !endpoint.service.active {
                 return;
@@ -347,7 +348,7 @@ impl Xhc {
     fn send_packets(
         &mut self,
         fabric: &mut Fabric,
-        port: RootPort,
+        place: Place,
         endpoint: &mut Endpoint,
         whose: Whose,
     ) {
@@ -356,9 +357,7 @@ impl Xhc {
         let limit = (packet * (context.burst() as usize + 1)).min(LARGEST);
         let (at, total) = (endpoint.service.next, endpoint.service.total);
         let Self { ports, wire, .. } = self;
-        let Some(device) =
-            port.index().and_then(|n| ports.get_mut(n)).and_then(|port| port.reachable())
-        else {
+        let Some(device) = reach(ports, place, fabric.now()) else {
             endpoint.quiesce();
             return;
         };
@@ -386,16 +385,14 @@ impl Xhc {
     fn receive_packet(
         &mut self,
         fabric: &mut Fabric,
-        port: RootPort,
+        place: Place,
         endpoint: &mut Endpoint,
         whose: Whose,
     ) {
         let (at, total) = (endpoint.service.next, endpoint.service.total);
         let packet = (endpoint.context.max_packet() as usize).min(LARGEST);
         let Self { ports, wire, .. } = self;
-        let Some(device) =
-            port.index().and_then(|n| ports.get_mut(n)).and_then(|port| port.reachable())
-        else {
+        let Some(device) = reach(ports, place, fabric.now()) else {
             endpoint.quiesce();
             return;
         };
@@ -491,14 +488,14 @@ impl Xhc {
         id: SlotId,
         dci: Dci,
         turn: u8,
-        work: impl FnOnce(&mut Self, &mut Fabric, RootPort, &mut Endpoint),
+        work: impl FnOnce(&mut Self, &mut Fabric, Place, &mut Endpoint),
     ) {
         let Some(slot) = self.slot_mut(id) else { return };
-        let Some(port) = slot.port else { return };
+        let Some(place) = slot.place() else { return };
         let Some(mut endpoint) = slot.take_endpoint(dci) else { return };
         let before = endpoint.state;
         if endpoint.turn == turn && endpoint.service.active {
-            work(self, fabric, port, &mut endpoint);
+            work(self, fabric, place, &mut endpoint);
         }
         if !self.operational.running() {
             endpoint.quiesce();

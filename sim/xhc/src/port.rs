@@ -1,7 +1,6 @@
 //! Root hub ports: xHCI 1.2, 4.19 and 5.4.8; waits of USB 2.0, 7.1.7. Link
 //! states are in `link`.
 
-use crate::context::SlotState;
 use crate::ids::{InterrupterId, RootPort};
 use crate::link::Link;
 use crate::{Wake, Xhc, flag, trb};
@@ -387,10 +386,5 @@ impl Xhc {
             let (controller, port) = (self.number, port.0);
             self.violation(fabric, Violation::WaitTooShort { controller, port, wait, waited_us });
         }
-    }
-
-    /// Whether a slot in use has its device on `port` already.
-    pub(crate) fn port_is_taken(&self, port: RootPort) -> bool {
-        self.slots.iter().any(|slot| slot.port == Some(port) && slot.state > SlotState::Enabled)
     }
 }

@@ -3,9 +3,10 @@
 use crate::Xhc;
 use crate::command::Outcome;
 use crate::context::{
-    Endpoint, EndpointContext, EndpointKind, EndpointState, SlotContext, SlotState, Words,
+    Endpoint, EndpointContext, EndpointKind, EndpointState, Slot, SlotContext, SlotState, Words,
 };
-use crate::ids::{Dci, SlotId};
+use crate::ids::{Dci, Place, Route, SlotId};
+use crate::place::reach;
 use crate::trb::{Code, Trb};
 use addr::Bus;
 use fabric::{Fabric, Time, Violation};
@@ -94,14 +95,17 @@ impl Xhc {
         let input = self.input(fabric, trb);
         let context = SlotContext(self.input_context(fabric, &input, 0));
         let control = EndpointContext(self.input_context(fabric, &input, 1));
-        let (port, speed) = (context.port(), self.speed_at(fabric.now(), context));
+        let place = Place { port: context.port(), route: Route(context.route()) };
+        let speed = self.speed_at(fabric.now(), place, context);
         let rules = [
             input.drop == 0 && input.add == ADD_SLOT | ADD_CONTROL,
-            context.entries() == 1 && context.route() == 0,
+            context.entries() == 1,
+            speed.is_some_and(|speed| self.leads_there(context, speed)),
+            !context.is_hub() && context.hub_ports() == 0 && context.think_time() == 0,
             context.interrupter().index() < self.interrupters.len(),
             !context.has_reserved_bits(),
             speed.is_some_and(|speed| speed as u32 == context.speed()),
-            state != SlotState::Enabled || !self.port_is_taken(port),
+            state != SlotState::Enabled || !self.place_is_taken(place),
         ];
         if rules.contains(&false) {
             self.malformed_context(fabric, id, 0);
@@ -121,7 +125,8 @@ impl Xhc {
         let Some(slot) = self.slot_mut(id) else { return Code::SlotNotEnabled };
         slot.output = output;
         slot.context = context;
-        slot.port = Some(port);
+        slot.port = Some(place.port);
+        slot.route = place.route;
         slot.interrupter = context.interrupter();
         slot.state = SlotState::Default;
         let turn = slot.next_turn();
@@ -135,13 +140,14 @@ impl Xhc {
 
     /// The speed of the device that a context speaks of. Of one that is gone, which
     /// software may not have been told yet, it is what the context says.
-    fn speed_at(&self, now: Time, context: SlotContext) -> Option<Speed> {
-        let port = self.ports.get(context.port().index()?)?;
+    fn speed_at(&mut self, now: Time, place: Place, context: SlotContext) -> Option<Speed> {
+        // The hubs on the way come up to now.
+        let _ = reach(&mut self.ports, place, now);
         let told = || {
             let speeds = [Speed::Full, Speed::Low, Speed::High, Speed::Super];
             speeds.into_iter().find(|&speed| speed as u32 == context.speed())
         };
-        port.speed().or_else(|| told().filter(|_| port.just_lost(now)))
+        self.speed_of(place).or_else(|| told().filter(|_| self.place_just_lost(now, place)))
     }
 
     /// Sends SET_ADDRESS, which only the controller does (4.6.5).
@@ -149,12 +155,12 @@ impl Xhc {
         let now = fabric.now();
         let address = (u64::from(id.0) - 1 + self.p.seed % ADDRESSES) % ADDRESSES + 1;
         let address = Address(address as u8);
-        let Some(port) = self.slot(id).and_then(|slot| slot.port) else { return Code::Parameter };
-        self.check_recovered(fabric, port);
+        let Some(place) = self.slot(id).and_then(Slot::place) else { return Code::Parameter };
+        self.check_rested(fabric, place);
         let request = standard_request::SET_ADDRESS;
         let value = u16::from(address.0);
         let setup = Setup { kind: 0, request, value, index: 0, length: 0 };
-        let Some(device) = self.port_mut(port).and_then(|port| port.reachable()) else {
+        let Some(device) = reach(&mut self.ports, place, now) else {
             return Code::UsbTransaction;
         };
         let answers = device.address() == Address(0);

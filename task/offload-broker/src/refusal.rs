@@ -353,6 +353,9 @@ const fn xhci(error: XhciError) -> Refusal {
         | E::NotOwner
         | E::NotAllowed
         | E::BadPort
+        | E::HubsUnsupported
+        | E::NotAHub
+        | E::TooDeep
         | E::KindUnsupported
         | E::SidebandFull
         | E::InterrupterExists

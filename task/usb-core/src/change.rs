@@ -6,17 +6,18 @@
 //! owed. A device that does not come up again is as one that was pulled and
 //! plugged. Why a device changes is `power`'s and `sleep`'s.
 
-use usb_core_api::{DeviceHandle, PowerState, TicketHandle as Ticket};
+use usb_core_api::{DeviceHandle, PowerState, SystemPower, TicketHandle as Ticket};
 use usb_types::Setup;
 use xhci_api::{LINK_RESUME, TicketHandle as Below, XhciError};
 
-use crate::MAX_DEVICES;
 use crate::controller::{Controller, is_crowded, refusal};
 use crate::controllers::{ControllerNumber, Controllers};
 use crate::core::{Core, Trace, trace};
 use crate::device::{Device, PortNumber};
+use crate::hub::Want;
 use crate::jobs::Work;
 use crate::switch::set_interface;
+use crate::{HUBS, MAX_DEVICES};
 
 /// bmAttributes of a configuration: the device can signal (USB 2.0 table 9-10).
 const REMOTE_WAKE: u8 = 1 << 5;
@@ -25,11 +26,25 @@ const CLEAR_FEATURE: u8 = 1;
 const SET_FEATURE: u8 = 3;
 const DEVICE_REMOTE_WAKEUP: u16 = 1;
 
+/// How far a hub is with the port of a device that goes down or comes up.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AtHub {
+    /// Nothing is wanted of it.
+    #[default]
+    Nothing,
+    /// It was asked.
+    Asked,
+    /// It has done it.
+    Done,
+}
+
 /// What a device is still to be told, and what the driver does with it.
 #[derive(Copy, Clone, Debug, Default)]
 pub(crate) struct Change {
     /// The driver suspends or resumes it.
     ticket: Option<Below>,
+    /// What its hub does about that.
+    pub(crate) at_hub: AtHub,
     /// It can signal, and is to be told whether it may.
     tell: Option<bool>,
     /// Interfaces whose alternate setting 0 it has not heard of.
@@ -46,7 +61,7 @@ pub(crate) struct Change {
 
 impl Device {
     /// Whether it can signal.
-    const fn can_wake(&self) -> bool {
+    pub(crate) const fn can_wake(&self) -> bool {
         self.header.attributes & REMOTE_WAKE != 0
     }
 
@@ -55,7 +70,9 @@ impl Device {
     pub(crate) fn takes_requests(&self) -> bool {
         match self.power.state() {
             PowerState::Active => !self.power.is_resetting(),
-            PowerState::Suspending => self.change.ticket.is_none(),
+            PowerState::Suspending => {
+                self.change.ticket.is_none() && self.change.at_hub == AtHub::Nothing
+            }
             PowerState::Suspended | PowerState::Resuming => false,
         }
     }
@@ -105,10 +122,14 @@ impl<C: Controller, const N: usize> Core<C, N> {
     }
 
     fn step_change(&mut self, handle: DeviceHandle, now: u64) -> bool {
-        let busy = self.jobs.any_of(handle);
+        let keeps_up = HUBS && self.keeps_up(handle);
+        let busy = self.jobs.any_of(handle) || keeps_up;
+        // The system has turned round, and who is below a hub does not go down.
+        let turned = keeps_up && self.sleep.system() == SystemPower::Resuming;
         let idle = self.is_idle(handle);
         let Ok((_, device)) = self.devices.find_mut(handle) else { return false };
-        if device.change.ticket.is_some() || self.jobs.own_of(handle) {
+        let asked = device.change.ticket.is_some() || device.change.at_hub == AtHub::Asked;
+        if asked || self.jobs.own_of(handle) {
             return false;
         }
         if let Some(setup) = device.debt() {
@@ -116,10 +137,18 @@ impl<C: Controller, const N: usize> Core<C, N> {
             self.advance_jobs(now);
             return true;
         }
+        if HUBS && device.power.state() == PowerState::Resuming {
+            match self.resume_at_hub(handle) {
+                Some(true) => {}
+                Some(false) => return true,
+                None => return false,
+            }
+        }
+        let Ok((_, device)) = self.devices.find_mut(handle) else { return false };
         let asked = match device.power.state() {
             PowerState::Active => return false,
             // What it was idle for is over.
-            PowerState::Suspending if device.power.is_in_reach() && !idle => {
+            PowerState::Suspending if turned || device.power.is_in_reach() && !idle => {
                 device.power.end_change(false);
                 device.change.tell = device.can_wake().then_some(false);
                 return true;
@@ -167,15 +196,33 @@ impl<C: Controller, const N: usize> Core<C, N> {
         true
     }
 
-    fn change_ended(&mut self, handle: DeviceHandle, answer: Result<(), XhciError>, now: u64) {
+    pub(crate) fn change_ended(
+        &mut self,
+        handle: DeviceHandle,
+        answer: Result<(), XhciError>,
+        now: u64,
+    ) {
         let Ok((_, device)) = self.devices.find_mut(handle) else { return };
         device.change.ticket = None;
         let (was, port) = (device.power.state(), device.port);
+        let is_asleep = answer.is_ok() && was == PowerState::Suspending;
+        if HUBS && is_asleep && port.is_behind() && device.change.at_hub == AtHub::Nothing {
+            // Its endpoints stand still; its port is the hub's.
+            device.change.at_hub = AtHub::Asked;
+            self.want(port, Want::Suspend);
+            return;
+        }
+        device.change.at_hub = AtHub::Nothing;
         device.power.end_change(answer.is_ok());
         trace(Trace::PowerChanged(port, device.power.state()));
         let goes_up = was == PowerState::Resuming;
         match answer {
-            Ok(()) if goes_up => device.change.tell = device.can_wake().then_some(false),
+            Ok(()) if goes_up => {
+                device.change.tell = device.can_wake().then_some(false);
+                if HUBS {
+                    self.look_behind(port.controller(), Some(handle));
+                }
+            }
             Ok(()) => self.look_for_signal(port),
             // It is there no more; what is plugged in now is looked at.
             Err(XhciError::DeviceGone | XhciError::Stale) => self.replace(port, now),
@@ -198,6 +245,10 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     /// A device that may signal can do so before anybody looks.
     fn look_for_signal(&mut self, port: PortNumber) {
+        // A hub tells of it.
+        if port.is_behind() {
+            return;
+        }
         if let Ok(status) = self.controllers.of(port).port(port.root())
             && status.link_state == LINK_RESUME
         {

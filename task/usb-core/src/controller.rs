@@ -26,6 +26,18 @@ pub(crate) trait Controller {
     fn acknowledge_port(&self, port: u8, changes: u8) -> Answer<()>;
     fn start_port_reset(&self, port: u8) -> Answer<TicketHandle>;
     fn start_enable_slot(&self, port: u8, speed: Speed) -> Answer<TicketHandle>;
+    fn start_enable_slot_behind(
+        &self,
+        hub: SlotHandle,
+        port: u8,
+        speed: Speed,
+    ) -> Answer<TicketHandle>;
+    fn start_configure_hub(
+        &self,
+        slot: SlotHandle,
+        ports: u8,
+        think_time: u8,
+    ) -> Answer<TicketHandle>;
     fn start_address(&self, slot: SlotHandle, block: bool, size: u16) -> Answer<TicketHandle>;
     fn start_evaluate(&self, slot: SlotHandle, size: u16) -> Answer<TicketHandle>;
     fn start_control(&self, slot: SlotHandle, setup: Setup, out: &[u8]) -> Answer<TicketHandle>;
@@ -79,6 +91,24 @@ impl Controller for Xhci {
 
     fn start_enable_slot(&self, port: u8, speed: Speed) -> Answer<TicketHandle> {
         self.start_enable_slot(port, speed)
+    }
+
+    fn start_enable_slot_behind(
+        &self,
+        hub: SlotHandle,
+        port: u8,
+        speed: Speed,
+    ) -> Answer<TicketHandle> {
+        self.start_enable_slot_behind(hub, port, speed)
+    }
+
+    fn start_configure_hub(
+        &self,
+        slot: SlotHandle,
+        ports: u8,
+        think_time: u8,
+    ) -> Answer<TicketHandle> {
+        self.start_configure_hub(slot, ports, think_time)
     }
 
     fn start_address(&self, slot: SlotHandle, block: bool, size: u16) -> Answer<TicketHandle> {

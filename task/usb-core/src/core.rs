@@ -14,10 +14,12 @@ use crate::clients::Clients;
 use crate::controller::{Controller, is_lost};
 use crate::controllers::{ControllerNumber, Controllers, Ports, place};
 use crate::device::{Device, PortNumber, StoreIndex};
+use crate::hub::Hub;
+use crate::hubs::{Hubs, Limits};
 use crate::jobs::Jobs;
 use crate::ports::{Closing, MAX_CLOSING, Port};
 use crate::sleep::Sleep;
-use crate::{MAX_CONFIGURATION, MAX_DEVICES};
+use crate::{HUBS, MAX_CONFIGURATION, MAX_DEVICES};
 
 /// How long to wait before what was refused as crowded is asked for again.
 pub(crate) const CROWDED_MS: u64 = 10;
@@ -56,6 +58,9 @@ pub(crate) enum Trace {
     /// A client was refused, and for what.
     #[count(children)]
     Refused(usb_core_api::UsbCoreError),
+    HubLeft(PortNumber, crate::hubs::Left),
+    HubPortsLeft(PortNumber, u8),
+    HubFailed(PortNumber, crate::hub::Failure),
 }
 
 ringbuf::counted_ringbuf!(Trace, 64, Trace::None);
@@ -71,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) power: Option<u16>,
     /// How long a device is idle before it goes down by itself.
     pub(crate) autosuspend_ms: Option<u64>,
+    /// How many hubs are served.
+    pub(crate) hubs: Limits,
 }
 
 /// The device tree over `N` controllers.
@@ -80,6 +87,7 @@ pub(crate) struct Core<C, const N: usize = 1> {
     pub(crate) sleep: Sleep,
     pub(crate) devices: Table<Device, DeviceHandle, MAX_DEVICES>,
     pub(crate) ports: Ports<N>,
+    pub(crate) hubs: Hubs<N>,
     /// Configurations, and which places are taken.
     pub(crate) stores: [[u8; MAX_CONFIGURATION]; MAX_DEVICES],
     pub(crate) stores_taken: u8,
@@ -104,6 +112,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
             sleep: Sleep::new(),
             devices: Table::new(epoch),
             ports: Ports::new(),
+            hubs: Hubs::new(),
             stores: [[0; MAX_CONFIGURATION]; MAX_DEVICES],
             stores_taken: 0,
             closing: [[None; MAX_CLOSING]; N],
@@ -156,6 +165,8 @@ impl<C: Controller, const N: usize> Core<C, N> {
                 }
             }
             Event::TicketDone(ticket) => self.ticket_done(controller, ticket, now),
+            Event::IsochProgress { slot, .. }
+                if HUBS && self.hub_reported(controller, slot, now) => {}
             Event::IsochProgress { slot, dci } => {
                 let is_it = |device: &Device| {
                     device.slot.handle == slot && Controllers::<C, N>::has(controller, device.port)
@@ -175,11 +186,12 @@ impl<C: Controller, const N: usize> Core<C, N> {
     }
 
     fn ticket_done(&mut self, controller: ControllerNumber, ticket: Below, now: u64) {
-        if !self.enumeration_answered(controller, ticket, now)
-            && !self.job_answered(controller, ticket)
-            && !self.change_answered(controller, ticket, now)
-            && !self.slot_closed(controller, ticket, now)
-        {
+        let taken = self.enumeration_answered(controller, ticket, now)
+            || self.job_answered(controller, ticket)
+            || self.change_answered(controller, ticket, now)
+            || self.slot_closed(controller, ticket, now)
+            || HUBS && self.hub_answered(controller, ticket, now);
+        if !taken {
             // Of something that was given up meanwhile: its place is freed.
             let _ = self.controllers.get(controller).cancel(ticket);
         }
@@ -200,7 +212,11 @@ impl<C: Controller, const N: usize> Core<C, N> {
     pub(crate) fn deadline(&self) -> Option<u64> {
         let ports = self.ports.iter().filter_map(Port::deadline);
         let claim = self.wanted.map(|wanted| wanted.until);
-        ports.chain(self.retry_at).chain(self.idle_deadline()).chain(claim).min()
+        let due = ports.chain(self.retry_at).chain(self.idle_deadline()).chain(claim).min();
+        if !HUBS {
+            return due;
+        }
+        self.hubs.iter().filter_map(Hub::deadline).chain(due).min()
     }
 
     pub(crate) fn retry_later(&mut self, now: u64) {
@@ -212,6 +228,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
     /// device of it.
     pub(crate) fn lose_controller(&mut self, controller: ControllerNumber) {
         trace(Trace::ControllerLost(controller));
+        if HUBS {
+            self.hubs.lose(controller);
+        }
         self.closing[place::<N>(controller)] = [None; MAX_CLOSING];
         for index in 0..Ports::<N>::len() {
             if !Controllers::<C, N>::has(controller, PortNumber::at(index)) {

@@ -6,12 +6,12 @@ use usb_desc::{AlternateNumber, Config, Header, InterfaceNumber, MAX_INTERFACES}
 use usb_types::{EndpointAddress, Speed};
 use xhci_api::SlotHandle;
 
-use crate::MAX_PORTS;
 use crate::change::Change;
 use crate::controllers::ControllerNumber;
 use crate::endpoint::{Specs, dci, dcis, specs};
 use crate::power::Power;
 use crate::switch::Standing;
+use crate::{MAX_PORTS, ROOT_PORTS};
 
 /// One interface of the active configuration.
 #[derive(Copy, Clone, Debug)]
@@ -53,15 +53,16 @@ pub(crate) struct Slot {
     pub(crate) number: u8,
 }
 
-/// A root port. Those of the first controller have their own numbers, from 1;
-/// those of the next go on where [`MAX_PORTS`] ends.
+/// A port. Root ports of the first controller have their own numbers, from 1; those
+/// of its hubs go on where [`ROOT_PORTS`] ends, and those of the next controller
+/// where [`MAX_PORTS`] does.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PortNumber(pub(crate) u8);
 
 impl PortNumber {
     /// Port `root` of `controller`, from 1; `None` of one that is not looked at.
     pub(crate) fn new(controller: ControllerNumber, root: u8) -> Option<Self> {
-        let looked_at = (1..=MAX_PORTS as u8).contains(&root);
+        let looked_at = (1..=ROOT_PORTS as u8).contains(&root);
         looked_at.then(|| Self(controller.0 * MAX_PORTS as u8 + root))
     }
 

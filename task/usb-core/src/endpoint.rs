@@ -1,13 +1,15 @@
 //! From an endpoint's descriptor to what the controller is told of it.
 //!
-//! Isochronous endpoints only: the driver below moves isochronous and control
-//! data, so an endpoint of another kind would reserve bandwidth and a ring for
-//! nothing. xHCI 1.2 section 6.2.3.
+//! Isochronous endpoints, and a hub's status pipe: the driver below moves nothing
+//! else but control data, so an endpoint of another kind would reserve bandwidth and
+//! a ring for nothing. xHCI 1.2 section 6.2.3.
 
 use trb::Dci;
 use usb_desc::{Endpoint, List, Setting, Transfer};
 use usb_types::{Direction, EndpointAddress, Speed};
 use xhci_api::{EndpointSpec, MAX_ADD};
+
+use crate::HUBS;
 
 /// The endpoints of one alternate setting as the controller knows them.
 pub(crate) type Specs = List<EndpointSpec, MAX_ADD>;
@@ -17,16 +19,24 @@ pub(crate) type Specs = List<EndpointSpec, MAX_ADD>;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
-/// The isochronous endpoints of `setting` that can carry anything: one of
-/// packet size 0 has no context at all.
+/// The endpoints of `setting` that are used and can carry anything: one of packet
+/// size 0 has no context at all.
 pub(crate) fn specs(setting: &Setting<'_>, speed: Speed) -> Result<Specs, TooMany> {
     let mut specs = Specs::new();
     for endpoint in setting.endpoints.iter() {
-        if endpoint.transfer() == Transfer::Isochronous && endpoint.packet_bytes() > 0 {
+        let isoch = endpoint.transfer() == Transfer::Isochronous;
+        if (isoch || HUBS && is_pipe(setting, endpoint)) && endpoint.packet_bytes() > 0 {
             specs.push(spec(endpoint, speed)).map_err(|_| TooMany)?;
         }
     }
     Ok(specs)
+}
+
+/// Whether an endpoint is a hub's status pipe (USB 2.0 11.12.1).
+fn is_pipe(setting: &Setting<'_>, endpoint: &Endpoint) -> bool {
+    setting.interface.class() == crate::hubs::CLASS
+        && endpoint.transfer() == Transfer::Interrupt
+        && endpoint.address.direction() == Direction::In
 }
 
 /// The DCIs of `specs` as bits.
@@ -54,11 +64,21 @@ fn spec(endpoint: &Endpoint, speed: Speed) -> EndpointSpec {
     };
     // As a power of two of 125 us: full speed counts in frames of eight.
     let in_frames = if matches!(speed, Speed::Low | Speed::Full) { 3 } else { 0 };
+    let is_in = endpoint.address.direction() == Direction::In;
+    let mut kind = if is_in { 5 } else { 1 };
+    let mut interval = endpoint.interval.saturating_sub(1) + in_frames;
+    if HUBS && endpoint.transfer() == Transfer::Interrupt {
+        kind = 7;
+        if in_frames != 0 {
+            // In milliseconds, not as a power of two; no longer than asked for.
+            interval = endpoint.interval.checked_ilog2().unwrap_or(0) as u8 + in_frames;
+        }
+    }
     EndpointSpec {
         // The descriptor's reader refuses endpoint 0.
         dci: dci(endpoint.address).map_or(0, Dci::index),
-        kind: if endpoint.address.direction() == Direction::In { 5 } else { 1 },
-        interval: endpoint.interval.saturating_sub(1) + in_frames,
+        kind,
+        interval,
         max_burst,
         mult,
         reserved: 0,
@@ -119,6 +139,28 @@ mod tests {
             7, 5, 0x85, 0x11, 0x03, 0, 1, // feedback IN
         ];
         assert_eq!(dcis(&of(&endpoints, Speed::Full)), 1 << 2 | 1 << 11);
+    }
+
+    /// QEMU's `usb-hub` is asked every 128 ms, though it would have 255; one of high
+    /// speed counts in powers of two.
+    #[test]
+    fn status_pipe_of_a_hub_is_configured_and_of_nothing_else() {
+        let hub = |interval| {
+            let mut bytes = config(&[7, 5, 0x81, 0x03, 2, 0, interval]);
+            (bytes[14], bytes[23]) = (9, 9);
+            bytes
+        };
+        for (speed, given, interval) in
+            [(Speed::Full, 255, 10), (Speed::Full, 1, 3), (Speed::High, 12, 11)]
+        {
+            let bytes = hub(given);
+            let parsed = Config::parse(&bytes, speed).expect("in order");
+            let setting = parsed.setting(InterfaceNumber(0), AlternateNumber(1)).expect("there");
+            let found = specs(&setting, speed).expect("few enough");
+            let spec = found[0];
+            assert_eq!((spec.dci, spec.kind, spec.interval), (3, 7, interval));
+            assert_eq!((spec.max_packet, spec.esit_payload), (2, 2));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! queue, unless a test says otherwise.
 
 use core::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use abi::{Generation, TaskId};
@@ -19,6 +19,7 @@ use xhci_api::{
 use crate::controller::{Answer, Controller};
 use crate::controllers::Controllers;
 use crate::core::{Core, Settings};
+use crate::hubs::Limits;
 
 /// QEMU's `usb-audio`: full speed, playback in alternate 1 of interface 1.
 pub(crate) const DEVICE: [u8; 18] = [
@@ -66,6 +67,16 @@ pub(crate) struct State {
     issued: u16,
     slots: u16,
     pub(crate) open_slots: Vec<SlotHandle>,
+    /// Numbers of slots that were disabled, in that order.
+    pub(crate) closed: Vec<u16>,
+    /// Root ports at which there is a hub.
+    pub(crate) hub_ports: Vec<u8>,
+    /// Hubs by their slots' numbers.
+    pub(crate) hubs: BTreeMap<u16, FakeHub>,
+    /// Hubs' status pipes have failed.
+    pub(crate) deaf_pipe: bool,
+    /// Hubs cannot signal.
+    pub(crate) mute_hubs: bool,
     pub(crate) dead: bool,
     /// What it answers to whoever asks for news.
     pub(crate) deaf: Option<XhciError>,
@@ -79,6 +90,23 @@ pub(crate) struct Port {
     pub(crate) speed: Option<Speed>,
     pub(crate) changes: u8,
     pub(crate) link_state: u8,
+}
+
+/// The descriptors of a hub of four ports, of high speed, that can signal.
+pub(crate) const HUB: [u8; 18] = [18, 1, 0, 2, 9, 0, 1, 64, 0xf4, 0x46, 0x0b, 0, 1, 1, 0, 0, 0, 1];
+pub(crate) const HUB_CONFIGURATION: [u8; 25] = [
+    9, 2, 25, 0, 1, 1, 0, 0xa0, 50, //
+    9, 4, 0, 0, 1, 9, 0, 0, 0, 7, 5, 0x81, 3, 1, 0, 12,
+];
+
+/// What a made-up hub has at its ports: wPortStatus and wPortChange, and whether
+/// that is another hub.
+#[derive(Clone, Default)]
+pub(crate) struct FakeHub {
+    pub(crate) ports: [(u16, u16); 5],
+    pub(crate) hubs: [bool; 5],
+    /// What its pipe says next.
+    report: Option<u8>,
 }
 
 #[derive(Clone)]
@@ -121,6 +149,82 @@ impl Fake {
             place.changes |= CHANGE_LINK;
             state.events.push_back(Below::PortChanged { port });
         }
+    }
+
+    /// Plugs a hub in.
+    pub(crate) fn plug_hub(&self, port: u8) {
+        self.0.borrow_mut().hub_ports.push(port);
+        self.plug(port);
+        self.0.borrow_mut().ports[usize::from(port) - 1].speed = Some(Speed::High);
+    }
+
+    /// Plugs a device, or another hub, into a port of the hub in `slot`.
+    pub(crate) fn plug_behind(&self, slot: u16, port: usize, is_hub: bool) {
+        self.behind(slot, port, |hub| {
+            hub.ports[port] = (0x101 | if is_hub { 1 << 10 } else { 0 }, 1);
+            hub.hubs[port] = is_hub;
+        });
+    }
+
+    pub(crate) fn unplug_behind(&self, slot: u16, port: usize) {
+        self.behind(slot, port, |hub| hub.ports[port] = (0x100, 1));
+    }
+
+    /// The device at a port of the hub in `slot` signals resume.
+    pub(crate) fn signal_behind(&self, slot: u16, port: usize) {
+        self.behind(slot, port, |hub| {
+            hub.ports[port].0 &= !4;
+            hub.ports[port].1 |= 4;
+        });
+    }
+
+    /// Something changes at a port of a hub, which says so.
+    fn behind(&self, slot: u16, port: usize, change: impl FnOnce(&mut FakeHub)) {
+        let state = &mut *self.0.borrow_mut();
+        let hub = state.hubs.get_mut(&slot).expect("no such hub");
+        change(hub);
+        hub.report = Some(hub.report.unwrap_or(0) | 1 << port);
+        let slot = SlotHandle::from_raw(Raw { index: slot, seq: 1, epoch: 0 });
+        state.events.push_back(Below::IsochProgress { slot, dci: 3 });
+    }
+
+    /// A hub's answer to a request of its class.
+    fn hub_request(&self, slot: u16, setup: Setup) -> Option<Vec<u8>> {
+        let mut state = self.0.borrow_mut();
+        let hub = state.hubs.get_mut(&slot)?;
+        let port = usize::from(setup.index);
+        Some(match (setup.request_type, setup.request, setup.value) {
+            (0xA0, 6, _) => vec![9, 0x29, 4, 0x29, 0, 50, 100, 0, 0xFF],
+            (0xA0, 0, _) => vec![0; 4],
+            (0xA3, 0, _) => {
+                let (status, change) = hub.ports[port];
+                [status.to_le_bytes(), change.to_le_bytes()].concat()
+            }
+            (0x23, 3, 8) => {
+                hub.ports[port].0 |= 0x100;
+                vec![]
+            }
+            (0x23, 3, 4) if hub.ports[port].0 & 1 != 0 => {
+                hub.ports[port].0 = hub.ports[port].0 & !4 | 2;
+                hub.ports[port].1 |= 0x10;
+                vec![]
+            }
+            (0x23, 3, 2) => {
+                hub.ports[port].0 |= 4;
+                vec![]
+            }
+            (0x23, 1, 2) if hub.ports[port].0 & 4 != 0 => {
+                hub.ports[port].0 &= !4;
+                hub.ports[port].1 |= 4;
+                vec![]
+            }
+            (0x23, 1, change @ 16..) => {
+                hub.ports[port].1 &= !(1 << (change - 16));
+                vec![]
+            }
+            (0x23 | 0x20, ..) => vec![],
+            _ => return None,
+        })
     }
 
     /// Lets everything held back end.
@@ -171,8 +275,16 @@ impl Fake {
         answer.map(|completed| (completed, data))
     }
 
-    fn descriptor(&self, setup: Setup) -> Vec<u8> {
+    fn descriptor(&self, slot: u16, setup: Setup) -> Vec<u8> {
         let state = self.0.borrow();
+        if state.hubs.contains_key(&slot) {
+            let bytes: &[u8] = if setup.value >> 8 == 1 { &HUB } else { &HUB_CONFIGURATION };
+            let mut bytes = bytes[..bytes.len().min(setup.length.into())].to_vec();
+            if setup.value >> 8 == 2 && state.mute_hubs {
+                bytes[7] &= !(1 << 5);
+            }
+            return bytes;
+        }
         let bytes = match setup.value >> 8 {
             1 => Some(&state.device),
             2 => state.configurations.get(usize::from(setup.value & 0xff)),
@@ -246,6 +358,9 @@ impl Controller for Fake {
             SlotHandle::from_raw(Raw { index: state.slots, seq: 1, epoch: 0 })
         };
         let number = slot.raw().index as u8;
+        if self.0.borrow().hub_ports.contains(&port) {
+            self.0.borrow_mut().hubs.insert(slot.raw().index, FakeHub::default());
+        }
         let completed = Completed::Slot { slot, number };
         let line = format!("enable slot {port} {speed:?}");
         let fails = self.0.borrow().fail.iter().any(|(prefix, _)| line.starts_with(prefix));
@@ -256,6 +371,37 @@ impl Controller for Fake {
         Ok(ticket)
     }
 
+    fn start_enable_slot_behind(
+        &self,
+        hub: SlotHandle,
+        port: u8,
+        speed: Speed,
+    ) -> Answer<TicketHandle> {
+        let above = hub.raw().index;
+        let line = format!("enable slot behind {above} {port} {speed:?}");
+        let fails = self.0.borrow().fail.iter().any(|(prefix, _)| line.starts_with(prefix));
+        let slot = {
+            let mut state = self.0.borrow_mut();
+            state.slots += 1;
+            let slot = SlotHandle::from_raw(Raw { index: state.slots, seq: 1, epoch: 0 });
+            let found = state.hubs.get(&above).expect("behind no hub");
+            if found.hubs[usize::from(port)] {
+                state.hubs.insert(slot.raw().index, FakeHub::default());
+            }
+            slot
+        };
+        let completed = Completed::Slot { slot, number: slot.raw().index as u8 };
+        let ticket = self.start(line, completed, vec![])?;
+        if !fails {
+            self.0.borrow_mut().open_slots.push(slot);
+        }
+        Ok(ticket)
+    }
+
+    fn start_configure_hub(&self, hub: SlotHandle, ports: u8, think: u8) -> Answer<TicketHandle> {
+        self.start(format!("hub {} {ports} {think}", hub.raw().index), Completed::Done, vec![])
+    }
+
     fn start_address(&self, _: SlotHandle, block: bool, size: u16) -> Answer<TicketHandle> {
         self.start(format!("address block={block} {size}"), Completed::Done, vec![])
     }
@@ -264,12 +410,14 @@ impl Controller for Fake {
         self.start(format!("evaluate {size}"), Completed::Done, vec![])
     }
 
-    fn start_control(&self, _: SlotHandle, setup: Setup, out: &[u8]) -> Answer<TicketHandle> {
+    fn start_control(&self, slot: SlotHandle, setup: Setup, out: &[u8]) -> Answer<TicketHandle> {
         let Setup { request_type, request, value, index, length } = setup;
         let line = format!("control {request_type:02x} {request} {value:04x} {index} {length}");
         let line = if out.is_empty() { line } else { format!("{line} {out:?}") };
+        let of_hub = self.hub_request(slot.raw().index, setup);
         let data = match request_type {
-            0x80 => self.descriptor(setup),
+            _ if of_hub.is_some() => of_hub.unwrap_or_default(),
+            0x80 => self.descriptor(slot.raw().index, setup),
             _ if request_type & 0x80 != 0 => vec![0x5A; length.into()],
             _ => vec![],
         };
@@ -292,7 +440,9 @@ impl Controller for Fake {
 
     fn start_disable_slot(&self, slot: SlotHandle) -> Answer<TicketHandle> {
         let ticket = self.start("disable slot".into(), Completed::Done, vec![])?;
-        self.0.borrow_mut().open_slots.retain(|open| *open != slot);
+        let state = &mut *self.0.borrow_mut();
+        state.open_slots.retain(|open| *open != slot);
+        state.closed.push(slot.raw().index);
         Ok(ticket)
     }
 
@@ -314,7 +464,15 @@ impl Controller for Fake {
         Ok((lengths.len() / 2) as u8)
     }
 
-    fn read_isoch(&self, _: SlotHandle, dci: u8, data: &mut [u8]) -> Answer<u16> {
+    fn read_isoch(&self, slot: SlotHandle, dci: u8, data: &mut [u8]) -> Answer<u16> {
+        let state = &mut *self.0.borrow_mut();
+        if let Some(hub) = state.hubs.get_mut(&slot.raw().index) {
+            if state.deaf_pipe {
+                return Ok(0);
+            }
+            data[0] = hub.report.take().ok_or(XhciError::NotYet)?;
+            return Ok(1);
+        }
         data[0] = dci;
         Ok(1)
     }
@@ -368,7 +526,8 @@ impl Bench {
 impl<const N: usize> Bench<N> {
     /// Over these controllers.
     pub(crate) fn over(fakes: [Fake; N], autosuspend_ms: Option<u64>) -> Self {
-        let settings = Settings { power: Some(8), autosuspend_ms };
+        let hubs = Limits { hubs: 3, ports: 4, depth: 2 };
+        let settings = Settings { power: Some(8), autosuspend_ms, hubs };
         let mut core = Core::new(fakes.clone(), Epoch(3), settings);
         for controller in Controllers::<Fake, N>::numbers() {
             core.begin(controller, 0);

@@ -7,7 +7,7 @@
 //! and this task serves in between.
 //!
 //! It knows nothing of audio. Hubs are devices like any other; what is behind
-//! them is not looked for.
+//! them is looked for if the task was built for that (feature `hubs`).
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -21,6 +21,8 @@ mod core;
 mod device;
 mod endpoint;
 mod enumerate;
+mod hub;
+mod hubs;
 mod jobs;
 mod ops;
 pub mod pause;
@@ -30,6 +32,8 @@ mod reset;
 mod server;
 mod sleep;
 mod switch;
+
+pub use hubs::Limits;
 
 #[cfg(test)]
 mod fake;
@@ -42,7 +46,19 @@ pub const MAX_DEVICES: usize = 8;
 
 /// Root ports of a controller. QEMU's has 8, real ones up to about 16; a port
 /// beyond is not looked at.
-pub const MAX_PORTS: usize = 32;
+pub const ROOT_PORTS: usize = 32;
+
+/// Whether this task was built for hubs.
+pub(crate) const HUBS: bool = cfg!(any(feature = "hubs", test));
+
+/// Hubs of a controller. Each is a device as well.
+pub const MAX_HUBS: usize = if HUBS { 4 } else { 0 };
+
+/// Ports of a hub: those of one chip. A larger hub is made of several.
+pub const MAX_HUB_PORTS: usize = 8;
+
+/// Ports of a controller: its own, and those of the hubs behind them.
+pub(crate) const MAX_PORTS: usize = ROOT_PORTS + MAX_HUBS * MAX_HUB_PORTS;
 
 /// Bytes of a configuration: what one transfer of the driver below can carry.
 /// Cameras with audio have about 2500; a longer one is passed over.
@@ -68,6 +84,8 @@ pub struct Config {
     pub power: Option<u16>,
     /// Milliseconds for which a device must be idle to be suspended; 0 is never.
     pub autosuspend_ms: u32,
+    /// How many hubs are served, by a task that was built for it.
+    pub hubs: Limits,
 }
 
 /// Runs the USB core over `CONTROLLERS` controllers, whose drivers are in the

@@ -14,13 +14,24 @@ pub enum Pause {
     ResetRecovery,
     /// What a device gets to take its address (9.2.6.3).
     AddressRecovery,
+    /// What a hub gets to reset a port (11.5.1.5).
+    HubReset,
+    /// One of the units in which a hub says when the power of its ports is good
+    /// (11.23.2.1).
+    HubPower,
 }
 
 counters!(PAUSES, Pause);
 
 impl Pause {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 3] = [Self::Debounce, Self::ResetRecovery, Self::AddressRecovery];
+    pub const ALL: [Self; 5] = [
+        Self::Debounce,
+        Self::ResetRecovery,
+        Self::AddressRecovery,
+        Self::HubReset,
+        Self::HubPower,
+    ];
 
     /// Its milliseconds.
     #[must_use]
@@ -28,7 +39,8 @@ impl Pause {
         match self {
             Self::Debounce => 100,
             Self::ResetRecovery => 10,
-            Self::AddressRecovery => 2,
+            Self::AddressRecovery | Self::HubPower => 2,
+            Self::HubReset => 20,
         }
     }
 
@@ -39,6 +51,8 @@ impl Pause {
             Self::Debounce => "debounce",
             Self::ResetRecovery => "reset_recovery",
             Self::AddressRecovery => "address",
+            Self::HubReset => "hub_reset",
+            Self::HubPower => "hub_power",
         }
     }
 

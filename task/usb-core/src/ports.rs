@@ -2,15 +2,17 @@
 
 use usb_core_api::DeviceHandle;
 use xhci_api::{
-    CHANGE_CONNECT, Completed, LINK_RESUME, SlotHandle, TicketHandle as Below, XhciError,
+    CHANGE_CONNECT, Completed, LINK_RESUME, PortStatus, SlotHandle, TicketHandle as Below,
+    XhciError,
 };
 
-use crate::MAX_DEVICES;
 use crate::controller::{Controller, is_crowded, is_lost};
 use crate::controllers::{ControllerNumber, Controllers, Ports, place};
 use crate::core::{CROWDED_MS, Core, SELF, Trace, trace};
 use crate::device::{Device, PortNumber, Slot, StoreIndex};
 use crate::enumerate::{ATTEMPTS, Answer, Enumeration, Failure, Next, Request};
+use crate::hub::Want;
+use crate::{HUBS, MAX_DEVICES};
 
 /// PORTSC.PEC among a port's `changes`: the port was disabled by an error.
 const CHANGE_ENABLE: u8 = 1 << 1;
@@ -19,7 +21,7 @@ const CHANGE_ENABLE: u8 = 1 << 1;
 /// predecessor's slot is not yet disabled.
 pub(crate) const MAX_CLOSING: usize = 2 * MAX_DEVICES;
 
-/// What goes on at a root port.
+/// What goes on at a port.
 #[derive(Copy, Clone, Debug)]
 pub(crate) enum Port {
     /// Nothing is connected.
@@ -37,7 +39,7 @@ impl Port {
         match self {
             Self::Enumerating(attempt) => match attempt.wait {
                 Wait::Until(at) | Wait::Again(_, at) => Some(at),
-                Wait::Ticket(..) => None,
+                Wait::Ticket(..) | Wait::Hub(_) => None,
             },
             _ => None,
         }
@@ -62,6 +64,8 @@ enum Wait {
     Ticket(Below, Request),
     /// The driver was too busy for the request: ask again then.
     Again(Request, u64),
+    /// What is wanted of the hub that the port is a port of.
+    Hub(Want),
 }
 
 /// A slot that is being given up.
@@ -87,6 +91,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
     pub(crate) fn scan(&mut self, controller: ControllerNumber, now: u64) {
         let Ok(info) = self.controllers.get(controller).info() else { return };
         if info.alive {
+            if HUBS {
+                self.look_behind(controller, None);
+            }
             for root in 1..=info.ports {
                 let Some(port) = PortNumber::new(controller, root) else { return };
                 self.look_at(port, now);
@@ -96,12 +103,22 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     /// Looks at a port that may have changed.
     pub(crate) fn look_at(&mut self, port: PortNumber, now: u64) {
-        let (index, root) = (port.index(), port.root());
+        // A hub's port is seen when the hub has answered.
+        if HUBS && self.want(port, Want::Look) {
+            return;
+        }
+        let root = port.root();
         let driver = self.controllers.of(port);
         let Ok(status) = driver.port(root) else { return };
         if status.changes != 0 && driver.acknowledge_port(root, status.changes).is_err() {
             return;
         }
+        self.seen(port, status, now);
+    }
+
+    /// A port looks like this; its changes were acknowledged.
+    pub(crate) fn seen(&mut self, port: PortNumber, status: PortStatus, now: u64) {
+        let index = port.index();
         // A disabled port may be the reset that was asked for; a connection
         // that changed is another device even when it looks the same.
         let enabled = matches!(self.ports[index], Port::Attached(_)) && !status.enabled;
@@ -122,6 +139,17 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     /// Ends whatever goes on at a port.
     pub(crate) fn clear_port(&mut self, index: usize, now: u64) {
+        if HUBS && let Port::Attached(device) = self.ports[index] {
+            self.clear_below(device, now);
+        }
+        self.clear_one(index, now);
+    }
+
+    /// The same, with nothing behind it.
+    pub(crate) fn clear_one(&mut self, index: usize, now: u64) {
+        if HUBS {
+            self.forget_wants(PortNumber::at(index));
+        }
         match core::mem::replace(&mut self.ports[index], Port::Empty) {
             Port::Attached(device) => {
                 if let Some(device) = self.withdraw(device) {
@@ -148,7 +176,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
                 // Gone already is what it should be.
                 let _ = self.controllers.of(port).cancel(ticket);
             }
-            Wait::Until(_) | Wait::Again(..) => {}
+            Wait::Until(_) | Wait::Again(..) | Wait::Hub(_) => {}
         }
         if let Some(slot) = attempt.enumeration.slot() {
             self.close_slot(port, slot.handle, now);
@@ -189,6 +217,10 @@ impl<C: Controller, const N: usize> Core<C, N> {
             match wait {
                 Wait::Until(_) => {
                     let port = PortNumber::at(index);
+                    if HUBS && self.want(port, Want::Look) {
+                        self.wait(index, Wait::Hub(Want::Look));
+                        continue;
+                    }
                     let answer = match self.controllers.of(port).port(port.root()) {
                         Ok(status) => Answer::TimeUp(status),
                         Err(error) => Answer::Refused(error),
@@ -196,7 +228,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
                     self.answered(index, answer, now);
                 }
                 Wait::Again(request, _) => self.request(index, request, now),
-                Wait::Ticket(..) => {}
+                Wait::Ticket(..) | Wait::Hub(_) => {}
             }
         }
     }
@@ -230,11 +262,31 @@ impl<C: Controller, const N: usize> Core<C, N> {
             }),
         };
         match answer {
+            // The controller has done its part of it: the hub resets the port.
+            Ok(_)
+                if HUBS
+                    && request == Request::ResetDevice
+                    && self.want(PortNumber::at(index), Want::Reset) =>
+            {
+                self.wait(index, Wait::Hub(Want::Reset));
+            }
             Ok(answer) => self.answered(index, answer, now),
             Err(XhciError::NotYet) => {}
             Err(error) => self.answered(index, Answer::Refused(error), now),
         }
         true
+    }
+
+    /// A hub has done what was wanted of a port; whatever waits for that goes on.
+    pub(crate) fn port_answered(&mut self, index: usize, want: Want, status: PortStatus, now: u64) {
+        let Port::Enumerating(Attempt { wait: Wait::Hub(awaited), .. }) = self.ports[index] else {
+            return;
+        };
+        if awaited == want {
+            let looked = want == Want::Look;
+            let answer = if looked { Answer::TimeUp(status) } else { Answer::Done };
+            self.answered(index, answer, now);
+        }
     }
 
     fn answered(&mut self, index: usize, answer: Answer, now: u64) {
@@ -277,6 +329,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
         };
         let port = PortNumber::at(index);
         let answer = match (request, enumeration.slot()) {
+            (Request::ResetPort, _) if HUBS && self.want(port, Want::Reset) => {
+                return self.wait(index, Wait::Hub(Want::Reset));
+            }
             (Request::ResetPort, _) => self.controllers.of(port).start_port_reset(port.root()),
             (Request::EnableSlot(speed), _) => {
                 let Some(store) = store.or_else(|| self.take_store()) else {
@@ -290,7 +345,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
                 if closing.iter().flatten().count() > MAX_CLOSING - MAX_DEVICES {
                     Err(XhciError::Busy)
                 } else {
-                    self.controllers.of(port).start_enable_slot(port.root(), speed)
+                    self.start_slot(port, speed)
                 }
             }
             (_, None) => return self.failed(index, Failure::Confused(enumeration.step()), now),
@@ -353,6 +408,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
             self.ports[index] = Port::Attached(handle);
             trace(Trace::Attached(port));
             self.clients.devices_changed();
+            self.meet_hub(handle);
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Power {
     naps: u8,
     /// It is being reset.
     resetting: bool,
+    /// Somebody below it is held.
+    carries: bool,
 }
 
 impl Default for Power {
@@ -81,7 +83,7 @@ impl Power {
     #[must_use]
     pub const fn new() -> Self {
         let (state, holders) = (PowerState::Active, [None; MAX_HOLDERS]);
-        Self { state, decision: None, holders, naps: 0, resetting: false }
+        Self { state, decision: None, holders, naps: 0, resetting: false, carries: false }
     }
 
     /// What the device is up to.
@@ -119,6 +121,21 @@ impl Power {
     #[must_use]
     pub fn holds(&self) -> usize {
         self.holders.iter().flatten().count()
+    }
+
+    /// Whether somebody keeps it up, or what is above it.
+    #[must_use]
+    pub fn holds_up(&self) -> bool {
+        self.holds() > 0 || self.decision == Some(Decision::StaysUp)
+    }
+
+    /// It is a hub: whether somebody below it is kept up, and it therefore with it.
+    pub fn carry(&mut self, carries: bool) {
+        self.carries = carries;
+    }
+
+    fn is_held(&self) -> bool {
+        self.carries || self.holds() > 0
     }
 
     /// Takes `task`'s bit.
@@ -167,7 +184,7 @@ impl Power {
     /// decided stands, but that a suspend of everything takes also what was to
     /// stay up.
     pub fn decide(&mut self, depth: Depth) -> Option<Decision> {
-        let stays = depth == Depth::AllButHeld && self.holds() > 0;
+        let stays = depth == Depth::AllButHeld && self.is_held();
         let decision = match (self.decision, self.state) {
             (Some(Decision::StaysUp), PowerState::Active) if depth == Depth::All => {
                 Decision::GoesDown
@@ -191,7 +208,7 @@ impl Power {
     /// Begins the late suspend of a device that stayed up because it was held
     /// and is not held any more; whether that is so.
     pub fn begin_late_suspend(&mut self) -> bool {
-        let due = self.decision == Some(Decision::StaysUp) && self.holds() == 0;
+        let due = self.decision == Some(Decision::StaysUp) && !self.is_held();
         if due {
             self.decision = Some(Decision::GoesDown);
             self.state = PowerState::Suspending;

@@ -49,7 +49,7 @@ pub(crate) fn run<const N: usize>(config: &Config) -> ! {
     let peers = Peers::new(config.neighbours);
     let drivers = core::array::from_fn(|n| Xhci::from(DRIVERS[n].get_task_id()));
     let autosuspend_ms = Some(u64::from(config.autosuspend_ms)).filter(|&ms| ms != 0);
-    let settings = Settings { power: config.power, autosuspend_ms };
+    let settings = Settings { power: config.power, autosuspend_ms, hubs: config.hubs };
     let mut server = Server {
         config,
         core: Core::<_, N>::new(drivers, peers::epoch(), settings),

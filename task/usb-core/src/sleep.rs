@@ -13,6 +13,7 @@
 use abi::TaskId;
 use usb_core_api::{Depth, DeviceHandle, PowerState, SystemPower, TicketHandle, UsbCoreError};
 
+use crate::HUBS;
 use crate::controller::Controller;
 use crate::controllers::Ports;
 use crate::core::{Core, Trace, trace};
@@ -162,7 +163,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
     /// Goes on with everything that can go on.
     pub(crate) fn advance(&mut self, now: u64) {
         self.advance_jobs(now);
-        while self.step_system(now) | self.step_changes(now) {}
+        while self.step_system(now) | self.step_changes(now) | (HUBS && self.step_hubs(now)) {}
     }
 
     /// Goes on with the system's transition; whether it did.
@@ -179,6 +180,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
         if self.sleep.failed.is_some() {
             self.enter_system(SystemPower::Resuming);
             return true;
+        }
+        if HUBS {
+            self.carry();
         }
         let (mut went, mut all) = (false, self.closing.as_flattened().iter().all(Option::is_none));
         for handle in self.handles().into_iter().flatten() {
@@ -206,6 +210,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     /// DESIGN rule 4: who is held no more goes down late.
     fn step_suspended(&mut self) -> bool {
+        if HUBS {
+            self.carry();
+        }
         let mut went = false;
         for (_, _, device) in self.devices.iter_mut() {
             if device.power.begin_late_suspend() {
@@ -252,6 +259,11 @@ impl<C: Controller, const N: usize> Core<C, N> {
             let since = *device.change.idle_since.get_or_insert(now);
             if since + delay <= now && device.power.begin_autosuspend() {
                 device.goes_down();
+                // What a hub has not told yet it would not tell asleep.
+                let port = device.port;
+                if HUBS {
+                    self.look_behind(port.controller(), Some(handle));
+                }
                 went = true;
             }
         }
@@ -261,7 +273,8 @@ impl<C: Controller, const N: usize> Core<C, N> {
     /// Whether nobody wants anything of a device: no hold, no alternate setting
     /// but 0, no request.
     pub(crate) fn is_idle(&mut self, handle: DeviceHandle) -> bool {
-        let busy = self.jobs.any_of(handle);
+        let hub = HUBS && (self.is_wanted_below(handle) || self.would_be_deaf(handle));
+        let busy = hub || self.jobs.any_of(handle);
         let Ok((_, device)) = self.devices.find_mut(handle) else { return false };
         let at_rest = device.interfaces().all(|interface| interface.standing.alternate == 0);
         device.power.holds() == 0 && at_rest && !busy

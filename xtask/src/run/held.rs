@@ -57,7 +57,9 @@ pub(crate) fn pauses(
         let times = counter(memory, places.pauses, pause as usize)?;
         Ok((pause.name(), u64::from(times) * pause.ms()))
     };
-    Pause::ALL.into_iter().map(pause).collect()
+    // Where there is no hub there are no waits for one.
+    let some = |found: &Result<(_, u64), _>| found.as_ref().is_ok_and(|&(_, ms)| ms != 0);
+    Pause::ALL.into_iter().map(pause).filter(|found| found.is_err() || some(found)).collect()
 }
 
 /// Entries in use of the DSP's second-level tables (ARM ARM B3.5.1).

@@ -60,7 +60,7 @@ impl Stop {
     }
 }
 
-/// The image of app.toml, and where in it things are.
+/// An image, and where in it things are.
 pub(crate) struct Built {
     pub(crate) image: Image,
     pub(crate) places: Places,
@@ -72,14 +72,23 @@ impl Built {
         Self::by(board::build)
     }
 
+    /// Builds the one with hubs.
+    pub(crate) fn hubs() -> Result<Self, Stop> {
+        Self::of("app-hubs.toml", board::build)
+    }
+
     /// Builds the one whose DSP program tries everything.
     pub(crate) fn hostile() -> Result<Self, Stop> {
         Self::by(board::build_hostile)
     }
 
     fn by(build: fn(&Path) -> Result<Image, ExitCode>) -> Result<Self, Stop> {
+        Self::of("app.toml", build)
+    }
+
+    fn of(app: &str, build: fn(&Path) -> Result<Image, ExitCode>) -> Result<Self, Stop> {
         setup::ensure(&[Need::Emulator]).map_err(Stop::Said)?;
-        let image = build(&root().join("app.toml")).map_err(Stop::Said)?;
+        let image = build(&root().join(app)).map_err(Stop::Said)?;
         let places = Places::of(&image).map_err(|what| {
             eprintln!("{BAD}✗{BAD:#} this image cannot be looked into: {what}");
             Stop::Said(ExitCode::from(WRONG))

@@ -43,10 +43,11 @@ struct Given {
 /// A story: its name, and what is wrong with what came of it.
 type Story = (&'static str, fn(&Given) -> Result<Vec<String>, Stop>);
 
-const STORIES: [Story; 15] = [
+const STORIES: [Story; 16] = [
     ("counted", |given| plain(given, Wish::default())),
     ("real time", |given| plain(given, Wish { realtime: true, ..Wish::default() })),
     ("frozen", |given| plain(given, Wish { freeze_ms: Some(2000), ..Wish::default() })),
+    ("behind a hub", behind_a_hub),
     ("replugged", replugged::story),
     ("vectors", vectors::story),
     ("guarded", guarded::at_once),
@@ -84,6 +85,13 @@ pub(crate) fn run(only: Option<&str>, mut told: impl FnMut(&str)) -> Result<(u32
         *(if wrong.is_empty() { &mut passed } else { &mut failed }) += 1;
     }
     Ok((passed, failed))
+}
+
+/// U9: on an image of its own, with a hub and a headset that nobody here wrote.
+fn behind_a_hub(given: &Given) -> Result<Vec<String>, Stop> {
+    let wish = Wish { hub: true, ..Wish::default() };
+    let report = play(&Built::hubs()?, &given.sound, wish, &|_| ())?.report;
+    Ok(wrong_if(!report.is_right(), &report))
 }
 
 fn plain(given: &Given, wish: Wish) -> Result<Vec<String>, Stop> {

@@ -141,6 +141,12 @@ impl Driver {
         };
         assert!(number > 0);
         self.last = Some(slot);
+        self.address(slot, speed)?;
+        Ok(slot)
+    }
+
+    /// Addresses the device that has a slot.
+    pub(crate) fn address(&mut self, slot: SlotHandle, speed: Speed) -> Result<(), XhciError> {
         let first = if speed == Speed::Full { 8 } else { 64 };
         let address = self.xhci.start_address(slot, true, first);
         self.end(address)?;
@@ -154,7 +160,7 @@ impl Driver {
             let evaluate = self.xhci.start_evaluate(slot, max_packet0);
             self.end(evaluate)?;
         }
-        Ok(slot)
+        Ok(())
     }
 
     /// Disables what was on the port, then brings up what is.

@@ -143,8 +143,8 @@ fn iommu_task() -> Task {
     .memory(span(DMA_MEDIA, Access::Dma))
 }
 
-fn xhci_task() -> Task {
-    Task::new("xhci", || {
+fn xhci_task(hubs: bool) -> Task {
+    Task::new("xhci", move || {
         xhci::main(&xhci::Config {
             controller: 0,
             function: mmio::Registers::simulated(FUNCTION, PAGE),
@@ -162,6 +162,7 @@ fn xhci_task() -> Task {
             peer_changed: 8,
             usb_core: CORE,
             offload_broker: BROKER,
+            hubs,
         })
     })
     .slot("jefe", 0)
@@ -192,6 +193,16 @@ impl Machine {
         Self::with_program(personality, seed, plan, core, broker, crate::program::idle)
     }
 
+    /// A machine whose driver serves no hubs.
+    pub(crate) fn without_hubs(
+        personality: Personality,
+        plan: Plan,
+        core: impl Fn(&Diary) + 'static,
+    ) -> Self {
+        let idle = crate::devices::idle;
+        Self::build(personality, 0, plan, core, idle, crate::program::idle, false)
+    }
+
     /// A machine whose DSP runs `program`.
     pub(crate) fn with_program(
         personality: Personality,
@@ -201,6 +212,18 @@ impl Machine {
         broker: impl Fn(&Diary) + 'static,
         program: impl Fn() + 'static,
     ) -> Self {
+        Self::build(personality, seed, plan, core, broker, program, true)
+    }
+
+    fn build(
+        personality: Personality,
+        seed: u64,
+        plan: Plan,
+        core: impl Fn(&Diary) + 'static,
+        broker: impl Fn(&Diary) + 'static,
+        program: impl Fn() + 'static,
+        hubs: bool,
+    ) -> Self {
         let diary = Diary::default();
         let (of_core, of_broker) = (diary.clone(), diary.clone());
         let core = Task::new("core", move || core(&of_core)).slot("xhci", XHCI);
@@ -208,8 +231,8 @@ impl Machine {
             .slot("xhci", XHCI)
             .slot("iommu", 1)
             .memory(span(DMA_MEDIA, Access::Dma));
-        let image =
-            Image::new(vec![jefe_task(), iommu_task(), xhci_task(), core, broker]).core1(program);
+        let image = Image::new(vec![jefe_task(), iommu_task(), xhci_task(hubs), core, broker])
+            .core1(program);
         let span = |base, bytes| monitor::Span { base, bytes };
         let controller = monitor::Controller { gate: GATE.1, registers: span(BAR.0, BAR.1.into()) };
         let rings = u64::from(DMA_RING.2) * u64::from(PAGE);

@@ -7,6 +7,7 @@
 mod clients;
 mod codes;
 mod devices;
+mod hubs;
 mod machine;
 mod program;
 mod sessions;

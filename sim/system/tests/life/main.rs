@@ -11,6 +11,7 @@ mod dsp;
 mod duplex;
 mod eager;
 mod held;
+mod hubs;
 mod repeat;
 mod reset;
 mod sleep;

@@ -9,7 +9,7 @@ use usb_audio_api::{MAX_CARDS, UsbAudio};
 use usb_core_api::{TicketHandle, UsbCore, UsbCoreError};
 
 /// Asks for the reset of the headset that is there.
-fn start_reset(world: &mut World) -> TicketHandle {
+pub(super) fn start_reset(world: &mut World) -> TicketHandle {
     let asked = world.scene.visit(LIMIT, || {
         let audio = UsbAudio::from(USB_AUDIO.get_task_id());
         let present = |card| audio.card(card).ok().filter(|info| info.present);
@@ -20,7 +20,7 @@ fn start_reset(world: &mut World) -> TicketHandle {
 }
 
 /// Waits until the reset is over. Until then the headset refuses everybody.
-fn until_over(world: &mut World, ticket: TicketHandle) {
+pub(super) fn until_over(world: &mut World, ticket: TicketHandle) {
     let until = world.scene.now() + LIMIT;
     while world.scene.now() < until {
         let ask = move || UsbCore::from(USB_CORE.get_task_id()).result(ticket);

@@ -23,8 +23,8 @@ const TURN: Time = Time::ms(80);
 const PORTSC: u32 = 0x400;
 const PORTS_APART: u32 = 0x10;
 /// PLS: U0 and U3 (table 5-27).
-const U0: u32 = 0;
-const U3: u32 = 3;
+pub(super) const U0: u32 = 0;
+pub(super) const U3: u32 = 3;
 
 impl World {
     /// Two headsets, of which the second one is idle.
@@ -43,21 +43,21 @@ impl World {
         (world, second)
     }
 
-    fn ring(&mut self, bell: u16) {
+    pub(super) fn ring(&mut self, bell: u16) {
         self.scene.ring(bell);
         self.scene.run_for(TURN);
     }
 
     /// Where the USB core says that the system is, how many devices are down, and
     /// how many alternate settings are owed.
-    fn power(&mut self) -> (SystemPower, u8, u8) {
+    pub(super) fn power(&mut self) -> (SystemPower, u8, u8) {
         let audit = self.scene.audit().expect("all servers are up");
         let core = audit.usb_core;
         (core.system, core.suspended, core.owed)
     }
 
     /// The state of a port's link.
-    fn link(&mut self, port: Port) -> u32 {
+    pub(super) fn link(&mut self, port: Port) -> u32 {
         let mut board = self.scene.machine.board_mut();
         let Parts { fabric, controllers, .. } = &mut board.parts;
         let controller = &mut controllers[port.controller];
@@ -75,7 +75,7 @@ impl World {
 
     /// Asserts that the application core does nothing at all for so long.
     #[track_caller]
-    fn assert_core_0_sleeps(&mut self, span: Time) {
+    pub(super) fn assert_core_0_sleeps(&mut self, span: Time) {
         let before = self.activity();
         let packets = self.scene.packets();
         self.scene.run_for(span);
@@ -86,7 +86,7 @@ impl World {
     }
 
     /// What a task noted in its ring buffers.
-    fn notes(&self, task: &str) -> String {
+    pub(super) fn notes(&self, task: &str) -> String {
         let look = Look::at(&self.scene.machine);
         let rings = look.rings.iter().filter(|ring| ring.task == task);
         rings.map(|ring| format!("{:?}", ring.entries)).collect()
@@ -94,7 +94,7 @@ impl World {
 
     /// Asserts that a command was given up by the broker, for that reason.
     #[track_caller]
-    fn assert_route_ended(&mut self, sequence: u32, why: RouteEnding) {
+    pub(super) fn assert_route_ended(&mut self, sequence: u32, why: RouteEnding) {
         let failure = self.failure(sequence, Time::ms(1_000));
         let expected = ("offload_broker", player::ROUTE_ENDED + why as u32);
         assert_eq!(failure, expected, "seed {}", self.seed);
@@ -229,7 +229,7 @@ fn a_headset_pulled_while_suspended_is_taken_down_whole_and_the_next_waits_for_t
 }
 
 /// The steps of rule 6 as the broker asks for them.
-const DOWN: [&str; 9] = [
+pub(super) const DOWN: [&str; 9] = [
     "CloseGate(",
     "Halt(",
     "Close(",

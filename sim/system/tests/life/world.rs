@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 use system::auditor::OFFLOAD_BROKER;
 use system::image::Description;
 use system::piece::piece;
-use system::scene::{Beginning, Port, Scene};
+use system::scene::{Beginning, Port, Scene, Socket};
 use usb_audio_api::SampleFormat;
-use usb_model::headset::Model;
+use usb_model::headset::{Model, headset};
 use usb_model::{Speed, Take};
 use usb_types::Direction;
-use xhc::Personality;
+use xhc::{Personality, Route};
 
 /// How long anything may take.
 pub(crate) const LIMIT: Time = Time::ms(4_000);
@@ -28,16 +28,20 @@ pub(crate) const MODELS: [Model; 3] =
 /// The project's image.
 pub(crate) fn image() -> &'static Description {
     static IMAGE: OnceLock<&'static Description> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../app.toml");
-        Description::load(path.as_ref()).expect("the image keeps every rule")
-    })
+    IMAGE.get_or_init(|| load("app.toml"))
+}
+
+fn load(name: &str) -> &'static Description {
+    let path = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    Description::load(&path.join(name)).expect("the image keeps every rule")
 }
 
 /// A machine, and one port of it.
 pub(crate) struct World {
     pub(crate) scene: Scene,
     pub(crate) port: Port,
+    /// The way from there to the world's headset.
+    pub(crate) route: Route,
     pub(crate) seed: u64,
     /// Faults of the SMMU that the story accounts for.
     faults: u64,
@@ -71,7 +75,25 @@ impl World {
             seed,
         };
         let scene = Scene::power_on_with(beginning, program, |_| {});
-        Self { scene, port: Port { controller: 0, port: first }, seed, faults: 0, violations: 0 }
+        let port = Port { controller: 0, port: first };
+        Self { scene, port, route: Route::ROOT, seed, faults: 0, violations: 0 }
+    }
+
+    /// A machine of an image with hubs, on which nothing is plugged in.
+    pub(crate) fn of_hubs(personality: Personality, seed: u64) -> Self {
+        static IMAGE: OnceLock<&'static Description> = OnceLock::new();
+        let description = IMAGE.get_or_init(|| load("app-hubs.toml"));
+        let first = personality.usb2_port(0).expect("every controller has one");
+        let room = sound(LONGEST).pcm.len();
+        let beginning = Beginning { description, personality, room, deeds: Vec::new(), seed };
+        let scene = Scene::power_on(beginning, |_| {});
+        let port = Port { controller: 0, port: first };
+        Self { scene, port, route: Route::ROOT, seed, faults: 0, violations: 0 }
+    }
+
+    /// Where the world's headset is plugged in.
+    pub(crate) fn socket(&self) -> Socket {
+        Socket { port: self.port, route: self.route }
     }
 
     /// The machine of that seed with a headset at its port.
@@ -84,7 +106,7 @@ impl World {
     /// Plugs the seed's headset in.
     pub(crate) fn plug(&mut self) {
         let model = MODELS[(self.seed % MODELS.len() as u64) as usize];
-        self.scene.plug(self.port, model, self.seed);
+        self.scene.plug_at(self.socket(), headset(model, self.seed));
     }
 
     /// Begins a sound and lets it play for `ms` milliseconds from its first
@@ -111,7 +133,7 @@ impl World {
     /// got it bit for bit.
     #[track_caller]
     pub(crate) fn play(&mut self, sound: &Sound, path: Path, why: &str) {
-        let mark = self.scene.mark(self.port);
+        let mark = self.scene.mark(self.socket());
         let sequence = self.scene.order(sound, path);
         let answer = self.scene.wait(sequence, LIMIT);
         self.assert_exact(mark, sound, answer, why);
@@ -132,7 +154,7 @@ impl World {
         assert_eq!(answer.state, PlayerState::Done as u32, "seed {seed}, {why}: {answer:?}");
         // The headset is behind the wire by what its buffer holds.
         self.scene.run_for(REST);
-        let verdict = self.scene.judge(self.port, mark, sound);
+        let verdict = self.scene.judge(self.socket(), mark, sound);
         assert!(verdict.is_right(), "seed {seed}, {why}: {verdict:?}");
         assert_eq!(answer.underruns, 0, "seed {seed}, {why}");
     }

@@ -7,6 +7,7 @@ mod bring_up;
 mod buttons;
 mod endpoints;
 mod faults;
+mod hubs;
 mod interrupters;
 mod personalities;
 mod ports;

@@ -604,6 +604,12 @@ impl Rig {
     }
 
     fn prepare(&mut self, port: RootPort) -> (u8, Producer) {
+        let context = self.slot_context(port, 1);
+        self.prepare_with(context)
+    }
+
+    /// The same with that slot context.
+    pub(crate) fn prepare_with(&mut self, context: [u32; 5]) -> (u8, Producer) {
         let (event, _) = self.command_with([0, 0, 0, 9 << 10]);
         assert_eq!(event.code(), code::SUCCESS);
         let id = event.slot();
@@ -612,7 +618,6 @@ impl Rig {
         let at = self.array.plus(8 * u64::from(id));
         self.store_words(at, &[output.low(), output.high()]);
         let control = self.producer();
-        let context = self.slot_context(port, 1);
         let dequeue = control.base;
         let endpoint = [0, 4 << 3 | 3 << 1 | 64 << 16, dequeue.low() | 1, dequeue.high(), 8];
         self.fill_input(0, 3, &[(0, context), (1, endpoint)]);

@@ -3,6 +3,7 @@
 mod clients;
 mod disorder;
 mod enumeration;
+mod hubs;
 mod requests;
 mod resetting;
 mod sleeping;

@@ -15,23 +15,23 @@ const DROP_1: &str = "configure drop=0x4 add=[]";
 
 impl Bench {
     /// Suspends the system and says how that ended.
-    fn suspend(&mut self, depth: Depth) -> Result<(), UsbCoreError> {
+    pub(super) fn suspend(&mut self, depth: Depth) -> Result<(), UsbCoreError> {
         let ticket = self.core.start_suspend(POWER, depth, self.now)?;
         self.settle();
         self.core.result(POWER, ticket).and_then(|ended| ended.result)
     }
 
-    fn resume(&mut self) -> Result<(), UsbCoreError> {
+    pub(super) fn resume(&mut self) -> Result<(), UsbCoreError> {
         let ticket = self.core.start_resume(POWER, self.now)?;
         self.settle();
         self.core.result(POWER, ticket).and_then(|ended| ended.result)
     }
 
-    fn state(&self, device: DeviceHandle) -> PowerState {
+    pub(super) fn state(&self, device: DeviceHandle) -> PowerState {
         self.core.info(device).expect("it is there").power
     }
 
-    fn system(&self) -> SystemPower {
+    pub(super) fn system(&self) -> SystemPower {
         self.core.status().system
     }
 }

@@ -29,7 +29,8 @@ const U0: u32 = 0;
 const U3: u32 = 3;
 
 /// Core 0 is woken for it, and the host's clock decides when.
-const WISH: Wish = Wish { realtime: true, freeze_ms: None, monitor: false, woken: true };
+const WISH: Wish =
+    Wish { realtime: true, freeze_ms: None, monitor: false, woken: true, hub: false };
 
 /// A board, and what its tasks note.
 struct Watched<'a> {
