@@ -32,8 +32,6 @@ const ENTRY_MASKED: u32 = 1;
 /// Why a function cannot be used; a defect of image or machine.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PciError {
-    /// No function answers.
-    Gone,
     /// Another kind of device.
     NotXhci,
     /// No MSI-X, or its table is not in BAR0.
@@ -54,9 +52,6 @@ impl<'c> Function<'c> {
     /// Makes the function's registers reachable at `bar`. Bus mastering is left
     /// as it is: a controller of an earlier life must be able to halt.
     pub(crate) fn open(config: &'c Registers, bar: &Registers) -> Result<Self, PciError> {
-        if config.read32(ID) as u16 == u16::MAX {
-            return Err(PciError::Gone);
-        }
         if config.read32(CLASS) >> 8 != CLASS_XHCI {
             return Err(PciError::NotXhci);
         }
@@ -82,11 +77,6 @@ impl<'c> Function<'c> {
             return Err(PciError::NoMsix);
         }
         Ok(Self { config, msix, table, vectors })
-    }
-
-    /// Whether the function still answers.
-    pub(crate) fn present(&self) -> bool {
-        self.config.read32(ID) as u16 != u16::MAX
     }
 
     /// Lets the controller reach memory, or not.
@@ -121,6 +111,11 @@ impl<'c> Function<'c> {
         }
         self.config.write32(self.msix, control | MSIX_ENABLE);
     }
+}
+
+/// Whether a function answers at all.
+pub(crate) fn answers(config: &Registers) -> bool {
+    config.read32(ID) as u16 != u16::MAX
 }
 
 fn find_capability(config: &Registers, wanted: u8) -> Option<u32> {

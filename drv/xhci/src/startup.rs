@@ -11,7 +11,7 @@ use crate::driver::{Client, Driver};
 use crate::gate::Voided;
 use crate::hw::{self, Hw, MAX_INTERRUPTERS, MAX_SCRATCHPADS, MAX_SLOTS, READ_PAGES};
 use crate::pages::Pages;
-use crate::pci::{Function, PciError};
+use crate::pci::{self, Function};
 use crate::port::{self, MAX_CAPABILITIES, Protocols};
 use crate::regs::{CMD_HSEE, CMD_INTE, CMD_RESET, CMD_RUN, GONE, Regs, STS_HALTED, STS_NOT_READY};
 use crate::trace::{Trace, note};
@@ -214,11 +214,8 @@ impl<'c> Driver<'c> {
     /// The function, its registers, and who has the controller.
     fn find(&mut self, now: u64) -> Result<(), Cause> {
         self.startup.found = None;
-        let function = match Function::open(&self.config.function, &self.config.bar) {
-            Ok(function) => function,
-            Err(PciError::Gone) => return Err(Cause::Gone),
-            Err(PciError::NotXhci | PciError::NoMsix) => return Err(Cause::BadFunction),
-        };
+        let function = Function::open(&self.config.function, &self.config.bar);
+        let function = function.map_err(|_| Cause::BadFunction)?;
         let regs = Regs::open(&self.config.bar).ok_or(Cause::BadFunction)?;
         self.startup.found = Some((function, regs));
         if let Some((at, value)) = legacy(&regs) {
@@ -332,6 +329,8 @@ impl<'c> Driver<'c> {
     }
 
     fn startup_failed(&mut self, cause: Cause, now: u64) {
+        // What left its bus while it was looked at looked like anything.
+        let cause = if pci::answers(&self.config.function) { cause } else { Cause::Gone };
         note(Trace::Died(cause));
         self.hw = None;
         self.make_safe();
@@ -350,7 +349,7 @@ impl<'c> Driver<'c> {
     /// mastering off, and nothing mapped for it.
     fn make_safe(&mut self) {
         if let Some((function, _)) = self.startup.found
-            && function.present()
+            && pci::answers(&self.config.function)
         {
             function.set_master(false);
         }

@@ -326,6 +326,37 @@ fn a_controller_that_fails_without_a_word_is_found_out_by_who_wants_something() 
     }
 }
 
+/// Half of what was read is its own, and half is ones: that is no other function.
+#[test]
+fn a_controller_that_leaves_its_bus_while_it_is_looked_at_is_found_when_it_is_back() {
+    for nth in 1..60 {
+        let plan = Plan::default()
+            .at(Time::ms(100_000), |parts| {
+                let Parts { fabric, controllers, .. } = parts;
+                controllers[0].kill(fabric, Death::Gone);
+            })
+            .at(Time::ms(20), |parts| {
+                let Parts { fabric, controllers, .. } = parts;
+                controllers[0].come_back(fabric);
+            });
+        let core = |diary: &Diary| {
+            let mut driver = Driver::new();
+            driver.until_ready();
+            say(diary, "ready");
+            idle(diary);
+        };
+        let mut machine = Machine::new(Personality::qemu(), 0, plan, core, idle);
+        let point = Point { site: Site::Register(XHCI as u8), nth };
+        let leave = Fault::Wake { device: system::board::SCRIPT, token: 0 };
+        machine.host.board_mut().parts.fabric.points.plan(point, leave);
+        machine.run(4_000);
+        // One that is there again before anybody missed it says nothing, either.
+        let asked = machine.host.board().parts.controllers[0].bar().is_some();
+        assert!(asked && machine.said("ready"), "register {nth}");
+        machine.check();
+    }
+}
+
 #[test]
 fn a_controller_that_left_the_bus_is_given_up_without_a_loop() {
     let plan = Plan::default()
