@@ -271,13 +271,13 @@ impl<C: Controller, const N: usize> Core<C, N> {
     }
 
     /// Whether nobody wants anything of a device: no hold, no alternate setting
-    /// but 0, no request.
+    /// but 0, no request, no reset.
     pub(crate) fn is_idle(&mut self, handle: DeviceHandle) -> bool {
         let hub = HUBS && (self.is_wanted_below(handle) || self.would_be_deaf(handle));
         let busy = hub || self.jobs.any_of(handle);
         let Ok((_, device)) = self.devices.find_mut(handle) else { return false };
         let at_rest = device.interfaces().all(|interface| interface.standing.alternate == 0);
-        device.power.holds() == 0 && at_rest && !busy
+        device.power.holds() == 0 && at_rest && !busy && !device.power.is_resetting()
     }
 
     /// When a device will have been idle for long enough.

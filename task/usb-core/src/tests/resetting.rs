@@ -70,6 +70,34 @@ fn meanwhile_it_answers_that_and_alternate_0_needs_no_device() {
     assert_eq!(bench.switch(device, 1).err(), None);
 }
 
+/// Nobody waits for what cannot happen before the reset is over: with a deadline in the
+/// past the core would run without end.
+#[test]
+fn an_idle_device_that_is_reset_does_not_go_down_meanwhile() {
+    let mut bench = Bench::with_autosuspend(Some(200));
+    bench.fake.plug(1);
+    let device = loop {
+        bench.core.pull_all(bench.now);
+        if let Event::Attached(device) = bench.core.pull(CLIENT) {
+            break device;
+        }
+        if bench.fake.0.borrow().events.is_empty() {
+            bench.now = bench.now.max(bench.core.deadline().expect("it is on its way"));
+            bench.core.tick(bench.now);
+        }
+    };
+    bench.fake.0.borrow_mut().stuck.push("reset device");
+    let ticket = bench.core.start_reset(CLIENT, device, bench.now).expect("nobody has it");
+    bench.now += 500;
+    bench.core.tick(bench.now);
+    bench.settle();
+    assert_eq!(bench.core.result(CLIENT, ticket).err(), Some(UsbCoreError::NotYet));
+    bench.fake.release();
+    bench.settle();
+    assert!(bench.core.result(CLIENT, ticket).is_ok_and(|ended| ended.result.is_ok()));
+    assert_eq!(bench.core.status().suspended, 1, "then it does");
+}
+
 #[test]
 fn a_device_that_is_not_as_it_was_comes_as_another() {
     let (mut bench, device, ticket) = stuck();
