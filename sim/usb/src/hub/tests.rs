@@ -60,7 +60,7 @@ impl Bench {
     }
 
     fn wait(&mut self, span: Time) {
-        self.now = self.now + span;
+        self.now += span;
     }
 
     /// A headset at port 2 that can be talked to.
