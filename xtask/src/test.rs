@@ -51,6 +51,8 @@ const NAMES: [&str; 12] = [
     CONTRACT,
 ];
 const IMAGE: &str = "image";
+/// The project's images.
+const APPS: [&str; 3] = ["app.toml", "app-debug.toml", "app-two.toml"];
 const INTERFACES: &str = "interfaces";
 const REPRODUCIBLE: &str = "reproducible";
 const BOARD: &str = "board";
@@ -188,9 +190,14 @@ fn timed(
 
 fn image() -> Outcome {
     timed(IMAGE, || {
-        let app = app::App::load(&root().join("app.toml"));
-        let told = app.map(|app| format!("{} tasks, no cycle of waiting", app.tasks.len()));
-        Ok(told.map_err(|refusals| refusals.to_string()))
+        let mut tasks = Vec::new();
+        for name in APPS {
+            match app::App::load(&root().join(name)) {
+                Ok(app) => tasks.push(app.tasks.len().to_string()),
+                Err(refusals) => return Ok(Err(refusals.to_string())),
+            }
+        }
+        Ok(Ok(format!("{} tasks, no cycle of waiting", tasks.join(", "))))
     })
 }
 

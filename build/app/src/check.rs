@@ -1,5 +1,6 @@
 //! The rules, and the checked image out of what keeps them.
 
+mod controllers;
 mod edges;
 mod hardware;
 mod sockets;
@@ -76,6 +77,7 @@ pub(crate) fn check(
     checker.check_tasks(&file, &tasks);
     checker.check_edges(&tasks);
     checker.check_hardware(&file, &tasks, chip, memory);
+    checker.check_controllers(&file, &tasks, chip);
     checker.check_sizes(&file, &tasks, memory);
     checker.check_sockets(&file, &tasks);
 

@@ -142,13 +142,38 @@ pub struct Interrupt {
     pub bit: Bit,
 }
 
-/// A USB controller and the task that drives it.
+/// A USB controller, the task that drives it, and what that needs. All of it has
+/// the controller's number in its name, but the pools of the first one.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Controller {
+pub struct Controller<'a> {
+    /// Its number in the image, from 0.
+    pub number: u8,
     /// Its StreamID: the RID of its function.
     pub stream: u16,
     /// Its driver.
     pub driver: TaskIndex,
+    /// Its registers: `xhci0`.
+    pub registers: &'a Peripheral,
+    /// Its function's configuration space: `xhci0_ecam`.
+    pub function: &'a Peripheral,
+    /// Contexts, command ring, primary event ring, bounce pages: `dma_xhci`.
+    pub contexts: &'a Pool,
+    /// Transfer, shadow and secondary event rings: `dma_ring`.
+    pub rings: &'a Pool,
+    /// What the monitor lets through to it: `gate`.
+    pub gate: &'a Pool,
+    /// What its primary interrupter raises.
+    pub primary: Intid,
+    /// The first of those that its others raise at the DSP.
+    pub dsp_first: Intid,
+}
+
+/// The crate that drives a controller.
+pub(crate) const DRIVER: &str = "xhci";
+
+/// What belongs to controller `number` and is called `name` when there is one.
+pub(crate) fn of_controller(name: &str, number: u8) -> String {
+    if number == 0 { name.to_owned() } else { format!("{name}{number}") }
 }
 
 /// One task.
@@ -316,18 +341,38 @@ impl App {
         })
     }
 
-    /// The controllers, in the order of their numbers.
+    /// The controllers, in the order of their numbers, which begin with 0 and
+    /// leave none out.
     #[must_use]
-    pub fn controllers(&self) -> Vec<Controller> {
-        let number = |task: &Task, key: &str| task.config.get(key)?.as_integer();
-        let drivers = self.indexed().filter(|(_, task)| task.krate == "xhci");
-        let mut controllers: Vec<(i64, Controller)> = drivers
-            .filter_map(|(driver, task)| {
-                let stream = u16::try_from(number(task, "stream")?).ok()?;
-                Some((number(task, "controller")?, Controller { stream, driver }))
-            })
-            .collect();
-        controllers.sort_by_key(|(number, _)| *number);
-        controllers.into_iter().map(|(_, controller)| controller).collect()
+    pub fn controllers(&self) -> Vec<Controller<'_>> {
+        let drivers = self.indexed().filter(|(_, task)| task.krate == DRIVER);
+        // The rules see to it that each has all of it.
+        let mut controllers: Vec<_> =
+            drivers.filter_map(|(driver, task)| self.controller(driver, task)).collect();
+        controllers.sort_by_key(|controller| controller.number);
+        controllers
+    }
+
+    fn controller(&self, driver: TaskIndex, task: &Task) -> Option<Controller<'_>> {
+        let value = |key: &str| task.config.get(key)?.as_integer();
+        let number = u8::try_from(value("controller")?).ok()?;
+        let pool = |name: &str| self.pool(&of_controller(name, number));
+        let registers = self.peripheral(&format!("xhci{number}"))?;
+        let interrupt = |name: &str| {
+            let found = registers.interrupts.iter().find(|(known, _)| known == name)?;
+            Some(found.1)
+        };
+        Some(Controller {
+            number,
+            stream: u16::try_from(value("stream")?).ok()?,
+            driver,
+            registers,
+            function: self.peripheral(&format!("xhci{number}_ecam"))?,
+            contexts: pool("dma_xhci")?,
+            rings: pool("dma_ring")?,
+            gate: pool("gate")?,
+            primary: interrupt("primary")?,
+            dsp_first: interrupt("dsp_first")?,
+        })
     }
 }

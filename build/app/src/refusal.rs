@@ -72,11 +72,19 @@ pub enum Rule {
     PoolZeroed,
     /// A socket is a task's, and one of its notifications'.
     SocketOwner,
+    /// Controllers are numbered from 0 on, and each has one driver.
+    ControllerNumber,
+    /// Each controller has a StreamID of its own.
+    ControllerStream,
+    /// A driver has its controller's registers and pools of its own.
+    ControllerParts,
+    /// Who sends to a driver sends to each, by slots that go with their numbers.
+    ControllerSlot,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::Readable,
         Self::Syntax,
         Self::Name,
@@ -108,6 +116,10 @@ impl Rule {
         Self::GateBuilt,
         Self::PoolZeroed,
         Self::SocketOwner,
+        Self::ControllerNumber,
+        Self::ControllerStream,
+        Self::ControllerParts,
+        Self::ControllerSlot,
     ];
 }
 

@@ -110,11 +110,10 @@ fn the_audio_class_knows_no_controller_and_the_controller_no_audio() {
 /// `ringbuf!` and `counters!` are a debugger's as well.
 #[test]
 fn no_task_keeps_what_it_knows_in_a_static() {
-    const STATICS: [(&str, &str); 6] = [
+    const STATICS: [(&str, &str); 5] = [
         // Read-only, from app.toml.
         ("iommu", "CONTROLLERS"),
         ("iommu", "POOLS"),
-        ("usb-core", "DRIVERS"),
         // Read-only, for a debugger.
         ("udprpc", "REPLIES"),
         // What a debugger finds of a dead task, and how it asks for calls.

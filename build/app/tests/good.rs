@@ -5,7 +5,11 @@ use dsp_abi::{bell, mailbox, media};
 use std::path::Path;
 
 fn image() -> App {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app.toml");
+    image_of("app.toml")
+}
+
+fn image_of(name: &str) -> App {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
     App::load(&path).unwrap_or_else(|refusals| panic!("{refusals}"))
 }
 
@@ -123,6 +127,52 @@ fn pools_hold_what_their_layouts_need() {
     assert_eq!(numbers, (0..app.pools.len() as u8).collect::<Vec<_>>());
 }
 
+/// R21: the controllers, each with what is its own.
+#[test]
+fn r21_two_controllers_have_drivers_registers_vectors_and_pools_of_their_own() {
+    let one = image();
+    assert_eq!(one.controllers().len(), 1);
+    let two = image_of("app-two.toml");
+    let controllers = two.controllers();
+    let parts: Vec<_> = controllers
+        .iter()
+        .map(|it| {
+            let pools = [it.contexts, it.rings, it.gate].map(|pool| pool.name.as_str());
+            (it.number, it.stream, two.task(it.driver).name.as_str(), pools)
+        })
+        .collect();
+    let expected = [
+        (0, 0x10, "xhci", ["dma_xhci", "dma_ring", "gate"]),
+        (1, 0x18, "xhci1", ["dma_xhci1", "dma_ring1", "gate1"]),
+    ];
+    assert_eq!(parts, expected);
+    let vectors: Vec<_> = controllers.iter().map(|it| (it.primary.0, it.dsp_first.0)).collect();
+    let expected = [
+        (bell::CONTROLLER0_PRIMARY, bell::CONTROLLER0_DSP),
+        (bell::CONTROLLER1_PRIMARY, bell::CONTROLLER1_DSP),
+    ];
+    assert_eq!(vectors, expected);
+    // The RIDs of 00:02.0 and 00:03.0, whose configuration spaces these are.
+    for (it, device) in controllers.iter().zip([2, 3]) {
+        assert_eq!(it.stream, device << 3);
+        assert_eq!(it.function.address.0, 0x3f00_0000 + (u64::from(device) << 15));
+        for pool in [it.contexts, it.rings, it.gate] {
+            assert_eq!(pool.owner, Owner::Task(it.driver), "{}", pool.name);
+        }
+        assert_eq!(it.gate.monitor, MonitorAccess::Read);
+        assert_eq!(it.rings.monitor, MonitorAccess::Write);
+        for client in ["usb_core", "offload_broker"] {
+            let client = index(&two, client);
+            let hint = two.task(client).notification("xhci").unwrap();
+            assert_eq!(two.post_bits(it.driver, client), hint);
+        }
+    }
+    // Else it is the same image.
+    let names = |app: &App| app.tasks.iter().map(|task| task.name.clone()).collect::<Vec<_>>();
+    let others: Vec<_> = names(&two).into_iter().filter(|name| name != "xhci1").collect();
+    assert_eq!(others, names(&one));
+}
+
 #[test]
 fn the_image_refuses_with_the_status_that_fits() {
     let app = image();
@@ -147,8 +197,7 @@ fn the_image_with_hubs_is_the_same_with_a_feature_of_two_tasks() {
 #[test]
 fn the_debug_image_is_the_same_with_hiffy_above_it_all() {
     let release = image();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app-debug.toml");
-    let debug = App::load(&path).unwrap_or_else(|refusals| panic!("{refusals}"));
+    let debug = image_of("app-debug.toml");
     assert_eq!(release.index("hiffy"), None);
     let [others @ .., hiffy, bridge] = debug.tasks.as_slice() else { panic!("two tasks more") };
     assert_eq!((hiffy.name.as_str(), bridge.name.as_str()), ("hiffy", "udprpc"));

@@ -11,7 +11,7 @@ use crate::cargo::Binary;
 use crate::elf::{Program, Segment};
 use crate::layout::{self, Area, PAGE, Places, SECTION};
 use crate::{Error, Folders, Stack, Usage, files};
-use app::{App, Panics, Peripheral, Pool};
+use app::{App, Controller, Panics, Peripheral, Pool};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -130,7 +130,8 @@ impl Core1 {
     pub(crate) fn registers<'a>(&self, app: &'a App) -> Vec<(Area, &'a str)> {
         let shared = Shared::of(app);
         let blocks = shared.iter().flat_map(|shared| {
-            shared.controllers.iter().copied().chain(std::iter::once(shared.frame))
+            let registers = shared.controllers.iter().map(|controller| controller.registers);
+            registers.chain(std::iter::once(shared.frame))
         });
         let area = |block: &Peripheral| Area { base: block.address.0 as u32, size: block.size };
         blocks.map(|block| (area(block), block.name.as_str())).collect()
@@ -255,7 +256,7 @@ pub(crate) fn check(
 
 /// What the two cores share, by app.toml.
 struct Shared<'a> {
-    controllers: Vec<&'a Peripheral>,
+    controllers: Vec<Controller<'a>>,
     gate: &'a Pool,
     answers: &'a Pool,
     tables: &'a Pool,
@@ -268,11 +269,8 @@ struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     fn of(app: &'a App) -> Option<Self> {
-        let drivers = app.tasks.iter().filter(|task| task.krate == "xhci").count();
-        let controllers =
-            (0..drivers.min(CONTROLLERS)).map(|n| app.peripheral(&format!("xhci{n}")));
         Some(Self {
-            controllers: controllers.collect::<Option<_>>()?,
+            controllers: app.controllers(),
             gate: app.pool("gate")?,
             answers: app.pool("answers")?,
             tables: app.pool("tables")?,
@@ -296,10 +294,11 @@ fn pool_span(pool: &Pool) -> String {
 /// The module `image` of the monitor.
 fn constants(shared: &Shared<'_>, program: &Program, ram: Area) -> String {
     let controller = |n: usize| match shared.controllers.get(n) {
-        Some(registers) => format!(
-            "Some(Controller {{ gate: Phys({:#x}), registers: {} }})",
-            shared.gate.base.0 + n as u64 * u64::from(PAGE),
-            span(registers.address.0, registers.size.into())
+        Some(Controller { gate, registers, rings, .. }) => format!(
+            "Some(Controller {{ gate: Phys({:#x}), registers: {}, rings: {} }})",
+            gate.base.0,
+            span(registers.address.0, registers.size.into()),
+            pool_span(rings),
         ),
         None => "None".to_owned(),
     };
@@ -316,7 +315,6 @@ fn constants(shared: &Shared<'_>, program: &Program, ram: Area) -> String {
              answers: Phys({:#x}),\n\
              windows: Phys({:#x}),\n\
              mailbox: Phys({:#x}),\n\
-             rings: {},\n\
          }};\n\
          pub(crate) const MEDIA: Span = {};\n\
          pub(crate) const RECORDING: Span = {};\n\
@@ -331,7 +329,6 @@ fn constants(shared: &Shared<'_>, program: &Program, ram: Area) -> String {
         shared.answers.base.0,
         shared.tables.base.0,
         shared.mailbox.base.0,
-        pool_span(shared.rings),
         pool_span(shared.media),
         pool_span(shared.recording),
         program.entry,
@@ -360,7 +357,7 @@ fn test_constants(shared: &Shared<'_>, core1: &Core1) -> String {
     }
     let Peripheral { address, size, .. } = shared.frame;
     let _ = writeln!(text, "pub(crate) const FRAME: (u64, u32) = ({:#x}, {size:#x});", address.0);
-    let controller = shared.controllers.first().map_or(0, |registers| registers.address.0);
+    let controller = shared.controllers.first().map_or(0, |first| first.registers.address.0);
     let _ = writeln!(text, "pub(crate) const CONTROLLER: u64 = {controller:#x};");
     let _ = writeln!(text, "pub(crate) const ENTRY: u32 = {:#x};", core1.entry());
     let _ = writeln!(text, "pub(crate) const PROGRAM: u32 = {:#x};", core1.places.program);

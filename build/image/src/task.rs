@@ -4,7 +4,7 @@ use crate::cargo::Binary;
 use crate::elf::{Program, Segment};
 use crate::layout::{self, Area, Places, Region};
 use crate::{Error, Folders, Stack, Usage, files};
-use app::{App, Dialect, Owner, TaskIndex};
+use app::{App, Dialect, Owner, Peripheral, Pool, TaskIndex};
 use std::path::Path;
 
 /// A task that was built.
@@ -101,6 +101,21 @@ fn constants(app: &App, index: TaskIndex, places: &Places) -> String {
     line(list("FOREIGN", "(u32, u32)", &foreign, |Area { base, size }| {
         format!("({base:#x}, {size:#x})")
     }));
+    // For a controller's driver: its controller.
+    let controllers = app.controllers();
+    if let Some(own) = controllers.iter().find(|controller| controller.driver == index) {
+        line("pub mod controller {".into());
+        line(format!("pub const NUMBER: u8 = {};", own.number));
+        for (name, registers) in [("REGISTERS", own.registers), ("FUNCTION", own.function)] {
+            line(block(name, registers));
+        }
+        for (name, pool) in [("CONTEXTS", own.contexts), ("RINGS", own.rings), ("GATE", own.gate)] {
+            line(pages(name, pool));
+        }
+        line(format!("pub const PRIMARY: u16 = {};", own.primary.0));
+        line(format!("pub const DSP_FIRST: u16 = {};", own.dsp_first.0));
+        line("}".into());
+    }
     let precise = app.dialect == Dialect::Precise;
     line(format!("pub const PRECISE_DIALECT: bool = {precise};"));
     line("pub mod tasks {".into());
@@ -119,20 +134,12 @@ fn constants(app: &App, index: TaskIndex, places: &Places) -> String {
     }
     line("}\npub mod registers {".into());
     for registers in &task.uses {
-        let (address, size) = (registers.address.0, registers.size);
-        line(format!(
-            "pub const {}: (u64, u32) = ({address:#x}, {size:#x});",
-            constant(&registers.name)
-        ));
+        line(block(&constant(&registers.name), registers));
     }
     line("}\npub mod pools {".into());
     for pool in &app.pools {
         if pool.owner == Owner::Task(index) || pool.readers.contains(&index) {
-            let (id, base, pages) = (pool.id.0, pool.base.0, pool.pages);
-            line(format!(
-                "pub const {}: (u8, u64, u16) = ({id}, {base:#x}, {pages});",
-                constant(&pool.name)
-            ));
+            line(pages(&constant(&pool.name), pool));
         }
     }
     line("}\npub mod config {".into());
@@ -148,6 +155,18 @@ fn constants(app: &App, index: TaskIndex, places: &Places) -> String {
     }
     line("}\n}".into());
     text
+}
+
+/// A constant that is a block of registers.
+fn block(name: &str, registers: &Peripheral) -> String {
+    let (address, size) = (registers.address.0, registers.size);
+    format!("pub const {name}: (u64, u32) = ({address:#x}, {size:#x});")
+}
+
+/// A constant that is a pool.
+fn pages(name: &str, pool: &Pool) -> String {
+    let (id, base, pages) = (pool.id.0, pool.base.0, pool.pages);
+    format!("pub const {name}: (u8, u64, u16) = ({id}, {base:#x}, {pages});")
 }
 
 /// A constant that is a slice of `items`.

@@ -18,6 +18,9 @@ pub(crate) const RAM_MIB: u64 = 128;
 const BOARD: &str = "virt,gic-version=2,highmem=off,memory-backend=ram";
 const WITH_SMMU: &str = ",iommu=smmuv3";
 
+/// Where on the bus the first controller is; the next one is beside it.
+const FIRST_SLOT: u8 = 2;
+
 /// What passes for time.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -38,7 +41,9 @@ pub struct Headset {
     pub wav: PathBuf,
     /// Every packet to and from it goes into this capture, if any.
     pub pcap: Option<PathBuf>,
-    /// The USB 2 port it is plugged into, from 1 on.
+    /// The controller it is plugged into, from 0 on.
+    pub controller: u8,
+    /// The USB 2 port there, from 1 on.
     pub port: u8,
     /// Whether it is there from the start.
     pub plugged: bool,
@@ -100,8 +105,8 @@ impl Machine {
         self
     }
 
-    /// A USB controller behind an SMMU, and this headset on it. A second headset
-    /// shares the controller; the first one's number is 0.
+    /// USB controllers behind an SMMU, as many as headsets need, and this headset
+    /// on one of them. Headsets are numbered from 0 on.
     #[must_use]
     pub fn headset(mut self, headset: Headset) -> Self {
         self.headsets.push(headset);
@@ -174,12 +179,13 @@ impl Machine {
         if self.semihosting {
             list.add("-semihosting-config", "enable=on,target=native");
         }
-        if !self.headsets.is_empty() {
+        let controllers = self.headsets.iter().map(|headset| headset.controller + 1).max();
+        for n in 0..controllers.unwrap_or(0) {
             // The function's number decides its StreamID.
-            list.add("-device", "qemu-xhci,id=xhci,addr=2");
+            list.add("-device", format!("qemu-xhci,id=xhci{n},addr={}", FIRST_SLOT + n));
         }
         if let Some(port) = self.hub {
-            list.add("-device", format!("usb-hub,bus=xhci.0,port={port}"));
+            list.add("-device", format!("usb-hub,bus=xhci0.0,port={port}"));
         }
         for (n, headset) in self.headsets.iter().enumerate() {
             // At any other rate than the headset's QEMU would resample.
@@ -224,7 +230,7 @@ impl Headset {
         let mut properties = vec![
             ("id", OsString::from(device_id(n))),
             ("audiodev", format!("a{n}").into()),
-            ("bus", "xhci.0".into()),
+            ("bus", format!("xhci{}.0", self.controller).into()),
             ("port", port.into()),
         ];
         properties.extend(self.pcap.iter().map(|pcap| ("pcap", pcap.clone().into())));
@@ -307,6 +313,7 @@ mod tests {
         let headset = |n: u8, plugged| Headset {
             wav: format!("out{n}.wav").into(),
             pcap: Some("a,b.pcap".into()),
+            controller: 0,
             port: 1,
             plugged,
         };
@@ -318,20 +325,40 @@ mod tests {
         let line = line(&machine);
         assert!(line.contains("highmem=off,memory-backend=ram,iommu=smmuv3"), "{line}");
         assert!(line.contains(
-            "-device usb-audio,id=ua0,audiodev=a0,bus=xhci.0,port=1,pcap=a,,b.pcap -audiodev"
+            "-device usb-audio,id=ua0,audiodev=a0,bus=xhci0.0,port=1,pcap=a,,b.pcap -audiodev"
         ));
         assert!(line.contains("wav,id=a1,out.frequency=48000,path=out1.wav"), "{line}");
         assert!(!line.contains("ua1") && !line.contains("icount"), "{line}");
         assert!(line.contains("loader,addr=0x44200000,force-raw=on,file=m.bin"), "{line}");
         assert!(line.contains("-trace gic_acknowledge_irq -trace "), "{line}");
+        assert!(line.contains("qemu-xhci,id=xhci0,addr=2 ") && !line.contains("xhci1"), "{line}");
+    }
+
+    /// R21: functions 00:02.0 and 00:03.0, as chip.toml has them.
+    #[test]
+    fn r21_headset_on_the_second_controller_brings_both() {
+        let headset = |controller| Headset {
+            wav: "out.wav".into(),
+            pcap: None,
+            controller,
+            port: 1,
+            plugged: true,
+        };
+        let machine = Machine::new(Path::new("a.elf"), Clock::Real);
+        let line = line(&machine.headset(headset(1)).headset(headset(0)));
+        assert!(line.contains("-device qemu-xhci,id=xhci0,addr=2 "), "{line}");
+        assert!(line.contains("-device qemu-xhci,id=xhci1,addr=3 "), "{line}");
+        assert!(line.contains("id=ua0,audiodev=a0,bus=xhci1.0,port=1"), "{line}");
+        assert!(line.contains("id=ua1,audiodev=a1,bus=xhci0.0,port=1"), "{line}");
     }
 
     #[test]
     fn a_headset_behind_a_hub_is_in_a_port_of_the_hub() {
-        let headset = Headset { wav: "out.wav".into(), pcap: None, port: 2, plugged: true };
+        let headset =
+            Headset { wav: "out.wav".into(), pcap: None, controller: 0, port: 2, plugged: true };
         let machine = Machine::new(Path::new("a.elf"), Clock::Real).headset(headset).hub(3);
         let line = line(&machine);
-        assert!(line.contains("-device usb-hub,bus=xhci.0,port=3 "), "{line}");
-        assert!(line.contains("usb-audio,id=ua0,audiodev=a0,bus=xhci.0,port=3.2"), "{line}");
+        assert!(line.contains("-device usb-hub,bus=xhci0.0,port=3 "), "{line}");
+        assert!(line.contains("usb-audio,id=ua0,audiodev=a0,bus=xhci0.0,port=3.2"), "{line}");
     }
 }

@@ -135,6 +135,7 @@ fn headsets_are_pulled_and_plugged() {
     let headset = |n: u8, plugged, folder: &Path| Headset {
         wav: folder.join(format!("{n},.wav")),
         pcap: Some(folder.join(format!("{n},.pcap"))),
+        controller: 0,
         port: 1,
         plugged,
     };

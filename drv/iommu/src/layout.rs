@@ -93,6 +93,9 @@ pub const EVENT_QUEUE: u16 = 13;
 pub const EVENT_QUEUE_LOG2: u32 = 7;
 /// Page of the context descriptors, 64 bytes a controller.
 pub const CONTEXTS: u16 = 14;
+/// Page that the peer has in the place of one that was taken from it by force: it
+/// reads as what the peer writes, and is nobody's.
+pub const EMPTY_PAGE: u16 = 15;
 /// First page that translation tables are made of.
 pub const FIRST_TABLE: u16 = 16;
 /// Pages that translation tables can be made of. A domain takes two levels for

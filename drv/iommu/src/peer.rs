@@ -16,7 +16,7 @@ use mmio::Registers;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::descriptors::small_page;
-use crate::layout::{PEER, PEER_TABLES, WINDOW_PAGE};
+use crate::layout::{EMPTY_PAGE, PEER, PEER_TABLES, WINDOW_PAGE};
 use crate::smmu::page;
 
 /// A request to the monitor; later ones are greater, in the sense of counters
@@ -61,6 +61,7 @@ impl<'c> PeerTables<'c> {
         let entries = PEER.buffers.limit / u64::from(PAGE);
         tables.zero(page(PEER_TABLES), entries as u32 * 4);
         tables.zero(at, size_of::<WindowPage>() as u32);
+        tables.zero(page(EMPTY_PAGE), PAGE);
         tables.write32(at, old);
         tables.write32(at + 4, epoch);
         dma::publish();
@@ -87,11 +88,14 @@ impl<'c> PeerTables<'c> {
         dma::publish();
     }
 
-    /// Takes `count` pages from `at` out of the tables; the monitor has to be
-    /// asked to forget them.
-    pub fn unmap(&self, at: Peer, count: u16) {
+    /// Takes `count` pages from `at` out of the tables, or puts the empty page in
+    /// their place; the monitor has to be asked to forget them.
+    #[inline(never)]
+    pub fn unmap(&self, at: Peer, count: u16, leaves_empty: bool) {
+        let empty = small_page(self.tables.phys(page(EMPTY_PAGE)), Access::ReadWrite);
+        let left = if leaves_empty { empty } else { 0 };
         for n in 0..u64::from(count) {
-            self.tables.write32(entry(at.plus(n * u64::from(PAGE))), 0);
+            self.tables.write32(entry(at.plus(n * u64::from(PAGE))), left);
         }
         dma::publish();
     }

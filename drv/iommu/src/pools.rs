@@ -11,8 +11,8 @@ use iommu_api::IommuError;
 use crate::PoolSpec;
 use crate::layout::MAX_CONTROLLERS;
 
-/// Pools that can be mapped.
-pub const MAX_POOLS: usize = 4;
+/// Pools that can be mapped: two of each controller's driver, and the broker's.
+pub const MAX_POOLS: usize = 2 * MAX_CONTROLLERS + 1;
 /// Pages of such a pool: a bit each in a set.
 pub const MAX_PAGES: u16 = 256;
 const WORDS: usize = MAX_PAGES as usize / 32;

@@ -10,7 +10,7 @@ use iommu_api::IommuError;
 use mmio::Registers;
 
 use crate::layout::{
-    COMMAND_QUEUE, COMMAND_QUEUE_LOG2, CONTEXTS, EVENT_QUEUE, EVENT_QUEUE_LOG2, STREAM_TABLE,
+    COMMAND_QUEUE, COMMAND_QUEUE_LOG2, EMPTY_PAGE, EVENT_QUEUE, EVENT_QUEUE_LOG2, STREAM_TABLE,
     STREAM_TABLE_LOG2, STREAM_TABLE_PAGES,
 };
 
@@ -108,7 +108,7 @@ impl<'c> Smmu<'c> {
         let table = page(STREAM_TABLE);
         let table_bytes = u64::from(STREAM_TABLE_PAGES) * u64::from(PAGE);
         assert!(tables.phys(table).is_aligned(table_bytes), "the stream table is not aligned");
-        tables.hand_out(STREAM_TABLE, CONTEXTS + 1 - STREAM_TABLE);
+        tables.hand_out(STREAM_TABLE, EMPTY_PAGE + 1 - STREAM_TABLE);
         let enabled = registers.read32(CR0) & SMMUEN;
         smmu.control(enabled)?;
         // Word 0 first: an entry becomes invalid before it becomes anything else.

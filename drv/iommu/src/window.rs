@@ -40,6 +40,15 @@ pub enum Hold {
     Mapped,
     /// It was taken away, and the monitor has not confirmed yet.
     Leaving(Flush),
+    /// Its owner took it away, or died: the empty page has its place, and the
+    /// monitor has not confirmed yet. Of the peer's program, which has other
+    /// sessions, nobody could say that it misbehaves when it goes on for a moment.
+    Replaced(Flush),
+    /// The same, confirmed: the peer has the empty page there until the window's
+    /// opener takes that from it.
+    Empty,
+    /// The empty page was taken away, and the monitor has not confirmed yet.
+    Emptied(Flush),
     /// The monitor did not confirm in time: pages and addresses stay out of use
     /// until the DSP was reset.
     Lost,
@@ -59,10 +68,23 @@ pub struct AtPeer {
 }
 
 impl AtPeer {
-    /// Whether the peer may still reach it in the ordinary course of things.
+    /// Whether the peer may still reach the pages in the ordinary course of things.
     #[must_use]
     pub const fn is_held(&self) -> bool {
-        !matches!(self.hold, Hold::Lost)
+        matches!(self.hold, Hold::Mapped | Hold::Leaving(_) | Hold::Replaced(_))
+    }
+
+    /// The request to the monitor that it waits for.
+    #[must_use]
+    pub const fn flush(&self) -> Option<Flush> {
+        match self.hold {
+            Hold::Leaving(flush) | Hold::Replaced(flush) | Hold::Emptied(flush) => Some(flush),
+            Hold::Mapped | Hold::Empty | Hold::Lost => None,
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.hold == Hold::Lost
     }
 }
 
@@ -125,13 +147,13 @@ impl Window {
     /// Whether the peer has let go of all of it, or is lost.
     #[must_use]
     pub fn is_off_peer(&self) -> bool {
-        !self.peer.iter().flatten().any(AtPeer::is_held)
+        self.peer.iter().flatten().all(AtPeer::is_lost)
     }
 
     /// Whether a part of it is lost at the peer.
     #[must_use]
     pub fn has_lost(&self) -> bool {
-        self.peer.iter().flatten().any(|part| !part.is_held())
+        self.peer.iter().flatten().any(AtPeer::is_lost)
     }
 
     /// Whether `at` lies in a part on the bus, or in the guard behind it.

@@ -5,7 +5,8 @@ mod bench;
 use abi::{Generation, TaskId};
 use addr::{Bus, Peer};
 use bench::{
-    BROKER, MEDIA, RINGS, STRANGER, STREAM, XHCI, attached, close, on_board, on_board_with, session,
+    BROKER, MEDIA, RINGS, STRANGER, STREAM, TABLES, XHCI, attached, close, on_board, on_board_with,
+    session,
 };
 use dsp_abi::SESSIONS;
 use iommu::mapper::{CONFIRM_MS, MAX_GRANTS, MAX_OWN};
@@ -414,13 +415,21 @@ fn when_an_opener_dies_its_windows_go_in_order_and_its_successor_finds_nothing()
 fn when_an_owner_dies_its_grants_are_taken_from_the_peer() {
     attached(12, |board, mapper| {
         let session = session(mapper, 0);
+        let pages = session.peer.map(|at| board.peer_descriptor(at) & !0xFFF);
         mapper.died(XHCI, 0);
-        assert_eq!(board.peer_descriptor(session.peer[0]), 0);
-        assert_eq!(board.peer_descriptor(session.peer[1]), 0);
-        assert_ne!(board.peer_descriptor(session.peer[2]), 0);
+        let now = session.peer.map(|at| board.peer_descriptor(at));
+        assert!(now[0] & !0xFFF != pages[0] && now[1] & !0xFFF != pages[1]);
+        assert_eq!(now[2] & !0xFFF, pages[2]);
+        // The peer's program has other sessions: it meets an empty page, and lives.
+        let empty = TABLES.plus(u64::from(iommu::layout::EMPTY_PAGE) * 4096);
+        assert_eq!((now[0], u64::from(now[0] & !0xFFF)), (now[1], empty.0));
         board.run_monitor();
         mapper.confirmed();
-        assert_eq!(mapper.status().grants, 1);
+        let status = mapper.status();
+        assert_eq!((status.grants, status.peer_pages), (1, 2), "the rings are their owner's again");
+        // Who opened the window takes the empty page away, and closes it then.
+        let refused = mapper.close_window(BROKER, session.window);
+        assert_eq!(refused, Err(IommuError::StillMapped));
         // Its next life attaches after resetting the controller.
         let reborn = TaskId::new(3, Generation(1));
         mapper.attach(reborn).unwrap();
@@ -429,6 +438,7 @@ fn when_an_owner_dies_its_grants_are_taken_from_the_peer() {
         board.run_monitor();
         mapper.confirmed();
         mapper.result(BROKER, ticket).unwrap();
+        assert_eq!(session.peer.map(|at| board.peer_descriptor(at)), [0; 3]);
         mapper.close_window(BROKER, session.window).unwrap();
         board.assert_clean();
     });

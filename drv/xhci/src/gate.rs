@@ -32,8 +32,6 @@ impl GateIndex {
 #[derive(Clone, Debug, Hash)]
 pub struct Gate<'c> {
     config: &'c Config,
-    /// The page of this controller in the pool.
-    base: u32,
     sequence: u32,
     /// What may be open.
     open: [bool; SESSIONS],
@@ -60,15 +58,14 @@ impl<'c> Gate<'c> {
     /// The page as an earlier life may have left it; [`void`](Self::void) is due.
     #[must_use]
     pub fn new(config: &'c Config, epoch: u32) -> Self {
-        let base = u32::from(config.controller) * addr::PAGE;
-        let sequence = config.gate.read32(base + offset_of!(GatePage, sequence) as u32);
+        let sequence = config.gate.read32(offset_of!(GatePage, sequence) as u32);
         let generation = core::array::from_fn(|index| {
-            config.gate.read32(base + entry(index) + offset_of!(GateEntry, generation) as u32)
+            config.gate.read32(entry(index) + offset_of!(GateEntry, generation) as u32)
         });
         let open = [false; SESSIONS];
         // In its first life the driver has given nobody anything.
         let inherited = epoch != 0;
-        Self { config, base, sequence, open, generation, voided: sequence, inherited }
+        Self { config, sequence, open, generation, voided: sequence, inherited }
     }
 
     /// Closes everything, of this life and of earlier ones.
@@ -78,7 +75,7 @@ impl<'c> Gate<'c> {
         }
         self.open = [false; SESSIONS];
         self.set_primary(0);
-        let at = self.base + offset_of!(GatePage, epoch) as u32;
+        let at = offset_of!(GatePage, epoch) as u32;
         self.config.gate.write32(at, epoch);
         self.voided = self.announce();
     }
@@ -107,7 +104,7 @@ impl<'c> Gate<'c> {
     }
 
     fn set_primary(&self, register: u32) {
-        let at = self.base + offset_of!(GatePage, primary) as u32;
+        let at = offset_of!(GatePage, primary) as u32;
         self.config.gate.write32(at, register);
     }
 
@@ -125,7 +122,7 @@ impl<'c> Gate<'c> {
         self.generation[index] = self.generation[index].wrapping_add(1);
         content.generation = self.generation[index];
         content.open = 0;
-        self.config.gate.write(self.base + entry(index), content.as_bytes());
+        self.config.gate.write(entry(index), content.as_bytes());
         dma::publish();
         self.set_open(index, 1);
         self.open[index] = true;
@@ -165,14 +162,14 @@ impl<'c> Gate<'c> {
     }
 
     fn set_open(&self, index: usize, open: u32) {
-        let at = self.base + entry(index) + offset_of!(GateEntry, open) as u32;
+        let at = entry(index) + offset_of!(GateEntry, open) as u32;
         self.config.gate.write32(at, open);
     }
 
     fn announce(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         dma::publish();
-        let at = self.base + offset_of!(GatePage, sequence) as u32;
+        let at = offset_of!(GatePage, sequence) as u32;
         self.config.gate.write32(at, self.sequence);
         dma::publish();
         self.config.bells.write32(SETSPI, u32::from(GATE_TO_DSP));

@@ -61,7 +61,7 @@ use mmio::Registers;
 /// What the image gives the driver.
 #[derive(Debug, Hash)]
 pub struct Config {
-    /// Number of the controller in the image: its gate page, its answers.
+    /// Number of the controller in the image: its place in the monitor's answers.
     pub controller: u8,
     /// The function's configuration space (ECAM), one page.
     pub function: Registers,
@@ -73,7 +73,7 @@ pub struct Config {
     pub dma_xhci: Pool,
     /// Transfer, shadow and secondary event rings.
     pub dma_ring: Pool,
-    /// The gate pages.
+    /// The gate page.
     pub gate: Pool,
     /// The monitor's answers.
     pub answers: Pool,

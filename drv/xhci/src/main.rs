@@ -3,19 +3,17 @@
 #![no_std]
 #![no_main]
 
-use dsp_abi::bell;
-
 userlib::task!(xhci::main(&xhci::Config {
-    controller: image::config::CONTROLLER as u8,
-    function: mmio::registers!(image::registers::XHCI0_ECAM),
-    bar: mmio::registers!(image::registers::XHCI0),
+    controller: image::controller::NUMBER,
+    function: mmio::registers!(image::controller::FUNCTION),
+    bar: mmio::registers!(image::controller::REGISTERS),
     bells: mmio::registers!(image::registers::GICV2M),
-    dma_xhci: dma::pool!(image::pools::DMA_XHCI),
-    dma_ring: dma::pool!(image::pools::DMA_RING),
-    gate: dma::pool!(image::pools::GATE),
+    dma_xhci: dma::pool!(image::controller::CONTEXTS),
+    dma_ring: dma::pool!(image::controller::RINGS),
+    gate: dma::pool!(image::controller::GATE),
     answers: dma::pool!(image::pools::ANSWERS),
-    primary_vector: bell::CONTROLLER0_PRIMARY,
-    dsp_vectors: bell::CONTROLLER0_DSP,
+    primary_vector: image::controller::PRIMARY,
+    dsp_vectors: image::controller::DSP_FIRST,
     irq: image::notifications::IRQ,
     gate_bell: image::notifications::GATE,
     iommu: image::notifications::IOMMU,

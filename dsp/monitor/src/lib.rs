@@ -320,7 +320,7 @@ impl Monitor {
             self.events = self.events & !event_ring(n) | EVENT_GATE;
         }
         let Some(entry) = open else { return };
-        if let Some(fault) = session::fault(&self.places, number, controller, entry) {
+        if let Some(fault) = session::fault(number, controller, entry) {
             self.bad_entry(platform, n, entry, fault);
             return;
         }

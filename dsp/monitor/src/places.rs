@@ -45,6 +45,8 @@ pub struct Controller {
     pub gate: Phys,
     /// Its registers (BAR 0).
     pub registers: Span,
+    /// Where its transfer rings and shadow rings are: its driver's pool of rings.
+    pub rings: Span,
 }
 
 /// Where things are.
@@ -58,8 +60,6 @@ pub struct Places {
     pub windows: Phys,
     /// The mailbox: a page of `dsp_link`'s, a page of the monitor's.
     pub mailbox: Phys,
-    /// Where transfer rings and shadow rings are: the pool `dma_ring`.
-    pub rings: Span,
 }
 
 /// Times that a record is read again that was written meanwhile. Its writer

@@ -1,7 +1,7 @@
 //! What the program may do with one session, as the gate pages say.
 
 use crate::phys;
-use crate::places::{CONTROLLERS, Controller, Places};
+use crate::places::{CONTROLLERS, Controller};
 use crate::platform::{Line, Time};
 use core::ops::Range;
 use dsp_abi::control::{GateEntry, WindowEntry};
@@ -69,7 +69,7 @@ pub enum EntryFault {
     Doorbell,
     /// The dequeue pointer is no register of this controller.
     Dequeue,
-    /// A ring or its shadow is no page of the pool of rings.
+    /// A ring or its shadow is no page of this controller's pool of rings.
     Ring,
     /// The interrupter cannot be the target of a TRB, or is the primary one.
     Interrupter,
@@ -88,12 +88,7 @@ const VECTORS: [Range<u16>; CONTROLLERS] =
 
 /// What is wrong with `entry` of the gate page of controller `n`, which is
 /// `controller`.
-pub(crate) fn fault(
-    places: &Places,
-    n: usize,
-    controller: &Controller,
-    entry: &GateEntry,
-) -> Option<EntryFault> {
+pub(crate) fn fault(n: usize, controller: &Controller, entry: &GateEntry) -> Option<EntryFault> {
     let register = |at: u32, bytes: u64| {
         u64::from(at).is_multiple_of(bytes) && controller.registers.holds(phys(at), bytes)
     };
@@ -106,7 +101,7 @@ pub(crate) fn fault(
         Some(EntryFault::Doorbell)
     } else if !register(entry.erdp, 2 * WORD) {
         Some(EntryFault::Dequeue)
-    } else if pages.any(|page| !places.rings.holds_page(phys(page))) {
+    } else if pages.any(|page| !controller.rings.holds_page(phys(page))) {
         Some(EntryFault::Ring)
     } else if !(1..INTERRUPTERS).contains(&entry.interrupter) {
         Some(EntryFault::Interrupter)

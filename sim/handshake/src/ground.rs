@@ -13,6 +13,7 @@ use crate::world::Sabotage;
 use addr::{PAGE, Peer, Phys};
 use dsp_abi::bell::{GATE_TO_DSP, MAIL_TO_APP, SETSPI, TLB_TO_DSP};
 use dsp_abi::control::{PEER_TABLES_PAGE, PEER_TABLES_PAGES};
+use iommu::layout::EMPTY_PAGE;
 use monitor::{Line, Platform, Time};
 use seam::{Barrier, Bench, OnBench, Width};
 use std::cell::{Cell, RefCell};
@@ -44,6 +45,8 @@ pub const SMMU: Phys = Phys(0x0905_0000);
 /// The GICv2m frame.
 pub const FRAME: Phys = Phys(0x0802_0000);
 
+/// What the program has in the place of a page that was taken from it by force.
+const EMPTY: Phys = TABLES.plus(EMPTY_PAGE as u64 * PAGE as u64);
 /// Page of `TABLES` that holds the SMMU's commands, which nobody reads again.
 const COMMANDS: u64 = 12;
 const CR0: u64 = 0x20;
@@ -181,10 +184,12 @@ impl Ground {
                     for (at, value, of) in words {
                         set(&mut self.dsp, at, value);
                         if let Some(index) = table_index(at) {
-                            if value == 0 {
+                            let page = value & !(PAGE - 1);
+                            // What leads to the page that is nobody's harms nobody.
+                            if value == 0 || page == EMPTY.low() {
                                 self.tables.remove(&index);
                             } else {
-                                let translation = (value & !(PAGE - 1), of);
+                                let translation = (page, of);
                                 self.tables.insert(index, translation);
                                 if self.up {
                                     self.held.insert(index, translation);

@@ -58,12 +58,12 @@ pub const fn xhci(life: u32) -> TaskId {
 
 fn places() -> monitor::Places {
     let registers = Span { base: REGISTERS, bytes: 0x4000 };
+    let rings = Span { base: RINGS, bytes: u64::from(RING_PAGES) * u64::from(PAGE) };
     monitor::Places {
-        controllers: [Some(monitor::Controller { gate: GATE, registers }), None],
+        controllers: [Some(monitor::Controller { gate: GATE, registers, rings }), None],
         answers: ANSWERS,
         windows: TABLES,
         mailbox: MAILBOX,
-        rings: Span { base: RINGS, bytes: u64::from(RING_PAGES) * u64::from(PAGE) },
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use usb_audio_api::UsbAudio;
 use usb_core_api::UsbCore;
-use userlib::{sys_irq_control, sys_recv_notification, task_slot};
+use userlib::{TaskSlot, sys_irq_control, sys_recv_notification, task_slot};
 use xhci_api::Xhci;
 
 task_slot!(
@@ -24,6 +24,8 @@ task_slot!(
     pub XHCI,
     xhci
 );
+/// The driver of the second controller, of an image that has one.
+const XHCI1: TaskSlot = TaskSlot::new(SECOND_DRIVER);
 task_slot!(
     /// The USB core, for errands.
     pub USB_CORE,
@@ -46,6 +48,8 @@ pub const NAME: &str = "auditor";
 /// the others for errands.
 pub const SLOTS: [&str; 7] =
     ["jefe", "iommu", "dsp_link", "xhci", "usb_core", "usb_audio", "offload_broker"];
+/// A server that not every image has, and the auditor's slot for it.
+pub const SECOND_DRIVER: &str = "xhci1";
 /// INTID of its bell: one of the frame's that no board uses.
 pub const BELL: u16 = 142;
 /// Its notification bit for it.
@@ -66,6 +70,8 @@ pub struct Audit {
     pub iommu: iommu_api::Status,
     /// xHCI driver.
     pub xhci: xhci_api::Status,
+    /// That of the second controller, if there is one.
+    pub xhci1: Option<xhci_api::Status>,
     /// USB core.
     pub usb_core: usb_core_api::Status,
     /// Audio class.
@@ -78,11 +84,12 @@ impl Audit {
     /// What counts as left behind once everything should be given back.
     #[must_use]
     pub fn leaks(&self) -> Leaks {
+        let second = self.xhci1.unwrap_or_default();
         Leaks {
             votes: u32::from(self.broker.votes),
             holds: u32::from(self.usb_core.holds),
-            interrupters: u32::from(self.xhci.interrupters),
-            endpoints: u32::from(self.xhci.endpoints),
+            interrupters: u32::from(self.xhci.interrupters + second.interrupters),
+            endpoints: u32::from(self.xhci.endpoints + second.endpoints),
             peer_pages: u32::from(self.iommu.peer_pages),
             bus_pages: u32::from(self.iommu.bus_pages),
             quarantined: u32::from(self.iommu.quarantined),
@@ -125,15 +132,15 @@ impl Desk {
 /// The desk, which the scenario and the auditor share.
 pub type Findings = Rc<Desk>;
 
-/// Runs the auditor.
-pub fn main(desk: &Findings) -> ! {
+/// Runs the auditor, of an image that has a second controller or has none.
+pub fn main(desk: &Findings, second: bool) -> ! {
     let all = BELL_BIT | VOLUME_BIT | ERRAND_BIT;
     sys_irq_control(all, true);
     loop {
         let bits = sys_recv_notification(all);
         sys_irq_control(bits, true);
         if bits & BELL_BIT != 0 {
-            desk.found.set(ask());
+            desk.found.set(ask(second));
         }
         if bits & VOLUME_BIT != 0 {
             set_volume();
@@ -157,8 +164,13 @@ fn set_volume() {
 }
 
 /// Asks all servers; `None` when one of them is down.
-fn ask() -> Option<Audit> {
+fn ask(second: bool) -> Option<Audit> {
+    let xhci1 = match second {
+        true => Some(Xhci::from(XHCI1.get_task_id()).status().ok()?),
+        false => None,
+    };
     Some(Audit {
+        xhci1,
         iommu: iommu_api::Iommu::from(IOMMU.get_task_id()).status().ok()?,
         xhci: Xhci::from(XHCI.get_task_id()).status().ok()?,
         usb_core: UsbCore::from(USB_CORE.get_task_id()).status().ok()?,

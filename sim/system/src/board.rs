@@ -541,13 +541,13 @@ mod tests {
         let ram = Phys(0x4000_0000);
         let page = |n: u64| ram.plus(n * 4096);
         let registers = Span { base: Phys(u64::from(BAR)), bytes: xhc::BAR_SIZE };
+        let rings = Span { base: page(11), bytes: 4096 };
         let places = Places {
             monitor: monitor::Places {
-                controllers: [Some(Controller { gate: page(0), registers }), None],
+                controllers: [Some(Controller { gate: page(0), registers, rings }), None],
                 answers: page(1),
                 windows: page(2),
                 mailbox: page(8),
-                rings: Span { base: page(11), bytes: 4096 },
             },
             media: Span { base: page(10), bytes: 4096 },
             recording: Span { base: page(10), bytes: 0 },

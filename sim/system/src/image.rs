@@ -5,7 +5,6 @@ use crate::auditor::{self, Findings};
 use crate::monitor::Places;
 use addr::{PAGE, Phys};
 use app::{App, Owner, TaskIndex};
-use dsp_abi::bell;
 use fabric::{DeviceId, StreamId};
 use host::{Access, Image, Irq, Span, Task};
 use offload_broker::refusal::Dialect;
@@ -101,25 +100,25 @@ impl Description {
     /// Where the DSP's monitor finds its pages.
     #[must_use]
     pub fn places(&self) -> Places {
-        let gate = self.pool("gate").base;
-        let controller = |n: usize| {
-            let (base, bytes) = self.registers(&format!("xhci{n}"));
-            let registers = monitor::Span { base, bytes: bytes.into() };
-            monitor::Controller { gate: gate.plus(n as u64 * u64::from(PAGE)), registers }
-        };
         let span = |pool: &app::Pool| monitor::Span {
             base: pool.base,
             bytes: u64::from(pool.pages) * u64::from(PAGE),
         };
+        let controllers = self.app.controllers();
+        let controller = |of: &app::Controller<'_>| monitor::Controller {
+            gate: of.gate.base,
+            registers: monitor::Span {
+                base: of.registers.address,
+                bytes: of.registers.size.into(),
+            },
+            rings: span(of.rings),
+        };
         Places {
             monitor: monitor::Places {
-                controllers: std::array::from_fn(|n| {
-                    (n < self.iommu_controllers.len()).then(|| controller(n))
-                }),
+                controllers: std::array::from_fn(|n| controllers.get(n).map(controller)),
                 answers: self.pool("answers").base,
                 windows: self.pool("tables").base,
                 mailbox: self.pool("mailbox").base,
-                rings: span(self.pool("dma_ring")),
             },
             media: span(self.pool("media")),
             recording: span(self.pool("recording")),
@@ -170,13 +169,18 @@ impl Description {
         let mut tasks: Vec<Task> =
             self.app.indexed().map(|(index, task)| self.task(index, task)).collect();
         let findings = Findings::clone(findings);
-        let mut auditor = Task::new(auditor::NAME, move || auditor::main(&findings))
+        let second = self.app.index(auditor::SECOND_DRIVER);
+        let has_second = second.is_some();
+        let mut auditor = Task::new(auditor::NAME, move || auditor::main(&findings, has_second))
             .irq(Irq(u32::from(auditor::BELL)), auditor::BELL_BIT)
             .irq(Irq(u32::from(auditor::VOLUME_BELL)), auditor::VOLUME_BIT)
             .irq(Irq(u32::from(auditor::ERRAND_BELL)), auditor::ERRAND_BIT);
         for slot in auditor::SLOTS {
             let server = self.app.index(slot).expect("the image has all servers");
             auditor = auditor.slot(slot, server.0);
+        }
+        if let Some(server) = second {
+            auditor = auditor.slot(auditor::SECOND_DRIVER, server.0);
         }
         tasks.push(auditor);
         Image::new(tasks)
@@ -256,22 +260,20 @@ impl Description {
                 Task::new(&task.name, move || dsp_link::main(&config))
             }
             "xhci" => {
-                let number = number(task, "controller") as u8;
-                let (primary_vector, dsp_vectors) = match number {
-                    0 => (bell::CONTROLLER0_PRIMARY, bell::CONTROLLER0_DSP),
-                    _ => (bell::CONTROLLER1_PRIMARY, bell::CONTROLLER1_DSP),
-                };
+                let controllers = self.app.controllers();
+                let own = controllers.iter().find(|controller| controller.driver == index);
+                let own = own.expect("the rules see to it that a driver has a controller");
                 let config = xhci::Config {
-                    controller: number,
-                    function: self.mmio(&format!("xhci{number}_ecam")),
-                    bar: self.mmio(&format!("xhci{number}")),
+                    controller: own.number,
+                    function: self.mmio(&own.function.name),
+                    bar: self.mmio(&own.registers.name),
                     bells: self.mmio("gicv2m"),
-                    dma_xhci: self.dma("dma_xhci"),
-                    dma_ring: self.dma("dma_ring"),
-                    gate: self.dma("gate"),
+                    dma_xhci: self.dma(&own.contexts.name),
+                    dma_ring: self.dma(&own.rings.name),
+                    gate: self.dma(&own.gate.name),
                     answers: self.dma("answers"),
-                    primary_vector,
-                    dsp_vectors,
+                    primary_vector: own.primary.0,
+                    dsp_vectors: own.dsp_first.0,
                     irq: bit("irq"),
                     gate_bell: bit("gate"),
                     iommu: bit("iommu"),
@@ -314,6 +316,7 @@ impl Description {
                     sid: number(task, "sid") as u8,
                     media: self.dma("dma_media"),
                     answers: self.dma("answers"),
+                    controllers: self.app.controllers().len() as u8,
                     index: index.0,
                     hints: hints.into_iter().map(bit).fold(0, |hints, hint| hints | hint),
                     notice: bit("notice"),

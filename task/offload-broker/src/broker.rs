@@ -27,10 +27,10 @@ use crate::asleep::{Asleep, Stream};
 use crate::backend::Backend;
 use crate::buffers::Buffers;
 use crate::cards::Cards;
-use crate::ops::{Effect, Input};
+use crate::ops::{Effect, Input, Server};
 use crate::refusal::{Dialect, Refusal};
 use crate::response;
-use crate::session::{Held, Live};
+use crate::session::{Held, Live, SessionId};
 use crate::votes::Votes;
 
 /// How long the peer has to let go of a stream whose device goes (P5, B23).
@@ -179,6 +179,14 @@ impl Broker {
         self.places.get(usize::from(index))?.live.as_ref().map(|live| live.session.held())
     }
 
+    /// The controller that a session's device is at: whose driver is asked for
+    /// what the session needs. `None` of a session that is over.
+    #[must_use]
+    pub fn controller_of(&self, session: SessionId) -> Option<u8> {
+        let live = self.places.get(usize::from(session.place))?.live.as_ref()?;
+        Some(live.session.facts().wanted.device.controller)
+    }
+
     /// Pages of transfer buffers in use.
     #[must_use]
     pub fn buffer_pages(&self) -> u32 {
@@ -222,14 +230,16 @@ impl Broker {
             Input::CardRemoved(number) => {
                 self.cards.remove(number);
                 self.asleep.forget(|stream| stream.named.token.card() == u16::from(number));
-                self.revoke(now, Refusal::Revoked, |facts, _| facts.wanted.stream.card == number);
+                self.revoke(now, Refusal::Revoked, &|facts, _| facts.wanted.stream.card == number);
             }
             Input::Request { from, txn, request } if request.enable == 0 => {
                 self.disable(now, from, txn, &request);
             }
             Input::Request { from, txn, request } => self.enable(now, from, txn, &request),
             Input::Answer(ask, result) => self.answer(now, ask, result),
-            Input::Revoked(sideband, reason) => self.revoke_sideband(now, sideband, reason),
+            Input::Revoked { controller, sideband, reason } => {
+                self.revoke_sideband(now, controller, sideband, reason);
+            }
             Input::Resumed(device) => {
                 while let Some(Stream { client, named, .. }) = self.asleep.take(device) {
                     let told = response::indication(self.settings.dialect, Event::RESUME, named);
@@ -247,8 +257,11 @@ impl Broker {
                 self.peer_gone(now, |client| client.node == node);
             }
             Input::ClientGone(gone) => self.peer_gone(now, |client| client == gone),
-            Input::ServerDied(server) => self.server_died(now, server),
-            Input::ControllerReady => self.controller_ready(now),
+            Input::ServerDied(server) => self.server_died(now, server, None),
+            Input::DriverDied(controller) => {
+                self.server_died(now, Server::Xhci, Some(controller));
+            }
+            Input::ControllerReady(controller) => self.controller_ready(now, controller),
             Input::PortUp(at) => {
                 for message in self.backend.port_up(at) {
                     push(&mut self.effects, Effect::Port(at, message));

@@ -41,10 +41,13 @@ pub struct Config {
     pub media: dma::Pool,
     /// The `answers` pool: the monitor's notices.
     pub answers: dma::Pool,
+    /// Controllers of the image: 1, or 2. Their drivers are in the slots `xhci` and
+    /// `xhci1`.
+    pub controllers: u8,
     /// The broker's own task index, to grant its pages to itself.
     pub index: u16,
     /// Notification bits by which the servers hint: `usb_audio`, `usb_core`,
-    /// `xhci`, `dsp_link`, `iommu`.
+    /// `xhci` (every controller's driver), `dsp_link`, `iommu`.
     pub hints: u32,
     /// Notification bit of the interrupt `dsp_abi::bell::NOTICE`.
     pub notice: u32,

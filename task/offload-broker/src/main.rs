@@ -10,6 +10,7 @@ userlib::task!(offload_broker::main(&offload_broker::Config {
     sid: image::config::SID as u8,
     media: dma::pool!(image::pools::DMA_MEDIA),
     answers: dma::pool!(image::pools::ANSWERS),
+    controllers: image::CONTROLLERS.len() as u8,
     index: image::INDEX,
     hints: image::notifications::USB_AUDIO
         | image::notifications::USB_CORE

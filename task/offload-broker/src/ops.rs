@@ -120,7 +120,7 @@ pub enum Reply {
 pub enum Server {
     /// The IOMMU mapper: all mappings are void.
     Iommu,
-    /// The controller's driver: rings, endpoints and interrupters are void.
+    /// A controller's driver: rings, endpoints and interrupters are void.
     Xhci,
     /// The device tree: holds are void.
     UsbCore,
@@ -160,8 +160,15 @@ pub enum Input {
     },
     /// An operation ended.
     Answer(Ask, Result<Reply, Failure>),
-    /// `xhci` ends a session.
-    Revoked(SidebandHandle, RevokeReason),
+    /// A controller's driver ends a session.
+    Revoked {
+        /// Which controller.
+        controller: u8,
+        /// The session's sideband there.
+        sideband: SidebandHandle,
+        /// Why.
+        reason: RevokeReason,
+    },
     /// A device that was suspended is in reach again.
     Resumed(DeviceHandle),
     /// The controller touched what it may not, in or behind a session's window.
@@ -179,11 +186,13 @@ pub enum Input {
     NodeGone(u32),
     /// A port of the peer is gone (B19).
     ClientGone(Address),
-    /// A server died.
+    /// A server died; of drivers, all.
     ServerDied(Server),
-    /// A controller was reset and is at work again: what it or its driver's
-    /// earlier life kept from being given back, it keeps no more.
-    ControllerReady,
+    /// The driver of the controller of this number died, and no other.
+    DriverDied(u8),
+    /// The controller of this number was reset and is at work again: what it or
+    /// its driver's earlier life kept from being given back, it keeps no more.
+    ControllerReady(u8),
     /// The DSP offers its port service here.
     PortUp(Address),
     /// The port service at this address is gone.

@@ -24,7 +24,8 @@ use peers::Peers;
 use usb_audio_api::{UsbAudio, UsbAudioError};
 use usb_core_api::UsbCore;
 use userlib::{
-    RecvMessage, TIMER_MASK, TaskId, sys_get_timer, sys_irq_control, sys_set_timer, task_slot,
+    RecvMessage, TIMER_MASK, TaskId, TaskSlot, sys_get_timer, sys_irq_control, sys_set_timer,
+    task_slot,
 };
 use xhci_api::{GateOpening, Xhci, XhciError};
 use zerocopy::{FromZeros, IntoBytes};
@@ -40,13 +41,17 @@ include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
 task_slot!(USB_AUDIO, usb_audio);
 task_slot!(USB_CORE, usb_core);
-task_slot!(XHCI, xhci);
 task_slot!(DSP_LINK, dsp_link);
 task_slot!(IOMMU, iommu);
+
+/// The controllers' drivers, in the order of their numbers.
+const DRIVERS: [TaskSlot; 2] = [TaskSlot::new("xhci"), TaskSlot::new("xhci1")];
 
 /// Datagrams that wait for room in the mailbox: two answers per session. A peer
 /// that lets more gather reads none; they are dropped and counted.
 const OUTBOX: usize = 2 * SESSIONS;
+/// Servers whose death is the core's business: three, and the drivers.
+const SERVERS: usize = 3 + DRIVERS.len();
 /// Clients that wait for a device or the DSP to ask for a route again.
 const WAITERS: usize = 4;
 
@@ -85,16 +90,18 @@ ringbuf::counted_ringbuf!(TRACE, Trace, 64, Trace::None);
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Ticket {
     Audio(usb_audio_api::TicketHandle),
-    Xhci(xhci_api::TicketHandle),
+    /// Of the driver of that controller: each numbers its own.
+    Xhci(u8, xhci_api::TicketHandle),
     Iommu(iommu_api::TicketHandle),
 }
 
 impl Ticket {
-    const fn server(self) -> Server {
+    /// Whose operation it is; of a driver, which controller's.
+    const fn server(self) -> (Server, u8) {
         match self {
-            Self::Audio(_) => Server::UsbAudio,
-            Self::Xhci(_) => Server::Xhci,
-            Self::Iommu(_) => Server::Iommu,
+            Self::Audio(_) => (Server::UsbAudio, 0),
+            Self::Xhci(controller, _) => (Server::Xhci, controller),
+            Self::Iommu(_) => (Server::Iommu, 0),
         }
     }
 }
@@ -115,15 +122,18 @@ struct Executor<'c> {
     core: Broker,
     audio: UsbAudio,
     usb: UsbCore,
-    xhci: Xhci,
+    /// The drivers, by the numbers of their controllers. An image with one has it
+    /// twice.
+    xhci: [Xhci; DRIVERS.len()],
     iommu: Iommu,
     link: DspLink,
     peers: Peers,
     tickets: [Option<(Ask, Ticket)>; SESSIONS],
     /// Answers that the core has not taken in yet; a session waits for one.
     answers: Fifo<(Ask, Result<Reply, Failure>), SESSIONS>,
-    /// Servers whose death the core has not heard of yet.
-    deaths: Fifo<Server, 4>,
+    /// Servers whose death the core has not heard of yet; of a driver, which
+    /// controller's.
+    deaths: Fifo<(Server, u8), SERVERS>,
     /// Some server's answer shows that it died.
     look_at_peers: bool,
     outbox: Fifo<Datagram, OUTBOX>,
@@ -133,7 +143,7 @@ struct Executor<'c> {
     /// The life of the DSP's program that the core knows.
     program: u32,
     /// Counts of the monitor's notices seen.
-    notices: [[u32; SESSIONS]; 2],
+    notices: [[u32; SESSIONS]; DRIVERS.len()],
     /// A flood is looked at again then.
     breather: Option<u64>,
 }
@@ -141,6 +151,8 @@ struct Executor<'c> {
 /// Serves for ever.
 #[inline(always)]
 pub(crate) fn run(config: &Config) -> ! {
+    // The build knows of no third one either.
+    let driver = |n: usize| &DRIVERS[n.min(usize::from(config.controllers) - 1)];
     let settings =
         Settings { dialect: config.dialect, sid: config.sid, buffer_pages: config.media.pages() };
     let mut executor = Executor {
@@ -149,7 +161,7 @@ pub(crate) fn run(config: &Config) -> ! {
         core: Broker::new(settings, peers::epoch()),
         audio: UsbAudio::from(USB_AUDIO.get_task_id()),
         usb: UsbCore::from(USB_CORE.get_task_id()),
-        xhci: Xhci::from(XHCI.get_task_id()),
+        xhci: core::array::from_fn(|n| Xhci::from(driver(n).get_task_id())),
         iommu: Iommu::from(IOMMU.get_task_id()),
         link: DspLink::from(DSP_LINK.get_task_id()),
         tickets: [None; SESSIONS],
@@ -160,7 +172,7 @@ pub(crate) fn run(config: &Config) -> ! {
         port: None,
         waiters: Fifo::new(),
         program: 0,
-        notices: [[0; SESSIONS]; 2],
+        notices: [[0; SESSIONS]; DRIVERS.len()],
         breather: None,
     };
     sys_irq_control(config.notice, true);
@@ -176,7 +188,9 @@ impl Executor<'_> {
         self.breather = None;
         self.pull_audio();
         self.pull_usb();
-        self.pull_xhci();
+        for controller in 0..self.config.controllers {
+            self.pull_xhci(controller);
+        }
         self.pull_iommu();
         self.pull_link();
         let now = sys_get_timer().now;
@@ -217,9 +231,13 @@ impl Executor<'_> {
                 self.refresh_peers();
             }
             let now = sys_get_timer().now;
-            if let Some(server) = self.deaths.pop() {
-                self.core.step(now, Input::ServerDied(server));
-                self.fail_tickets(server);
+            if let Some((server, controller)) = self.deaths.pop() {
+                let died = match server {
+                    Server::Xhci => Input::DriverDied(controller),
+                    _ => Input::ServerDied(server),
+                };
+                self.core.step(now, died);
+                self.fail_tickets((server, controller));
             } else if let Some((ask, result)) = self.answers.pop() {
                 self.core.step(now, Input::Answer(ask, result));
             } else if let Some(card) = self.core.take_forgettable_card() {
@@ -235,7 +253,7 @@ impl Executor<'_> {
         match effect {
             Effect::Ask(ask, op) => {
                 ringbuf::ringbuf_entry!(TRACE, Trace::Asked(ask.session, op));
-                match self.begin(op) {
+                match self.begin(ask.session, op) {
                     Began::Answered(result) => self.answered(ask, op, result),
                     Began::Ticket(ticket) => self.remember(ask, ticket),
                 }
@@ -276,7 +294,7 @@ impl Executor<'_> {
             // Whether it is found makes no difference to what follows.
             match ticket {
                 Ticket::Audio(ticket) => drop(self.audio.cancel(ticket)),
-                Ticket::Xhci(ticket) => drop(self.xhci.cancel(ticket)),
+                Ticket::Xhci(controller, ticket) => drop(self.driver(controller).cancel(ticket)),
                 // Its only operation is the peer's unmapping, which ends by
                 // itself; its ticket is collected when it does.
                 Ticket::Iommu(_) => {}
@@ -284,19 +302,24 @@ impl Executor<'_> {
         }
     }
 
-    /// Every operation under way at `server` ended with it.
-    fn fail_tickets(&mut self, server: Server) {
-        let failure = match server {
+    /// Every operation under way at who died ended with it.
+    fn fail_tickets(&mut self, died: (Server, u8)) {
+        let failure = match died.0 {
             Server::UsbAudio => Failure::Audio(UsbAudioError::ServerDied),
             Server::UsbCore => Failure::Core(usb_core_api::UsbCoreError::ServerDied),
             Server::Xhci => Failure::Xhci(XhciError::ServerDied),
             Server::Iommu => Failure::Iommu(IommuError::ServerDied),
         };
         for place in &mut self.tickets {
-            if let Some((ask, _)) = place.take_if(|(_, ticket)| ticket.server() == server) {
+            if let Some((ask, _)) = place.take_if(|(_, ticket)| ticket.server() == died) {
                 let _ = self.answers.push((ask, Err(failure)));
             }
         }
+    }
+
+    /// The driver of a controller.
+    fn driver(&self, controller: u8) -> &Xhci {
+        &self.xhci[usize::from(controller)]
     }
 
     // ---- deaths ----
@@ -311,14 +334,18 @@ impl Executor<'_> {
         let Self { peers, audio, usb, xhci, iommu, link, deaths, core, port, .. } = self;
         peers.refresh(|change| {
             let index = change.new.index() as u16;
+            let mut controller = 0;
             let server = if index == USB_AUDIO.get_task_index() {
                 *audio = UsbAudio::from(change.new);
                 Server::UsbAudio
             } else if index == USB_CORE.get_task_index() {
                 *usb = UsbCore::from(change.new);
                 Server::UsbCore
-            } else if index == XHCI.get_task_index() {
-                *xhci = Xhci::from(change.new);
+            } else if let Some(n) =
+                xhci.iter().position(|it| it.task_id().index() == change.new.index())
+            {
+                xhci[n] = Xhci::from(change.new);
+                controller = n as u8;
                 Server::Xhci
             } else if index == IOMMU.get_task_index() {
                 *iommu = Iommu::from(change.new);
@@ -335,8 +362,8 @@ impl Executor<'_> {
                 return;
             };
             ringbuf::ringbuf_entry!(TRACE, Trace::Died(server));
-            // Each of the four dies once per look, and looks are settled.
-            let _ = deaths.push(server);
+            // Each of them dies once per look, and looks are settled.
+            let _ = deaths.push((server, controller));
         });
     }
 
@@ -361,14 +388,16 @@ impl Executor<'_> {
 
     /// The monitor had something to say: whatever is new of it is the core's.
     fn look_at_notices(&mut self) {
-        for place in 0..self.notices.as_flattened().len() {
+        for place in 0..usize::from(self.config.controllers) * SESSIONS {
             let Some(notice) = self.read_notice(place) else { continue };
+            // Two controllers, of SESSIONS places each.
+            let (controller, entry) = ((place / SESSIONS) as u8, (place % SESSIONS) as u8);
             ringbuf::ringbuf_entry!(TRACE, Trace::Notice(notice));
             let trouble = match NoticeKind::try_from(notice.kind) {
                 Ok(NoticeKind::Stalled) => {
                     // The controller may have failed, which the driver finds out
                     // when it is asked; what comes of it is news.
-                    let _ = self.xhci.info();
+                    let _ = self.driver(controller).info();
                     Trouble::Stalled
                 }
                 Ok(NoticeKind::Refused) => Trouble::Refused(notice.detail),
@@ -376,8 +405,6 @@ impl Executor<'_> {
                 Ok(NoticeKind::Restarted) => Trouble::Restarted,
                 Ok(NoticeKind::None) | Err(()) => continue,
             };
-            // Two controllers, of SESSIONS places each.
-            let (controller, entry) = ((place / SESSIONS) as u8, (place % SESSIONS) as u8);
             let opening = GateOpening { entry, generation: notice.generation };
             self.feed(Input::Notice { controller, opening, trouble });
         }
@@ -478,7 +505,9 @@ impl InOrderOffloadBrokerImpl for Executor<'_> {
         let client = message.sender;
         // A controller that failed may have told nobody. Its devices go before this
         // is answered: who takes them away is more important.
-        let _ = self.xhci.info();
+        for controller in 0..self.config.controllers {
+            let _ = self.driver(controller).info();
+        }
         self.pull_audio();
         let route = self.route_for(client, &request);
         if matches!(route, Err(BrokerError::NoDevice | BrokerError::NoDsp | BrokerError::LinkFull))

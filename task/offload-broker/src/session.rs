@@ -89,6 +89,12 @@ impl Facts {
     pub const fn token(&self) -> Token {
         self.request.usb_token
     }
+
+    /// Whether its device is at the controller of this number.
+    #[must_use]
+    pub const fn is_on(&self, controller: u8) -> bool {
+        self.wanted.device.controller == controller
+    }
 }
 
 /// What a session that has everything tells its peer.

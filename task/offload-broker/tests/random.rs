@@ -48,6 +48,7 @@ enum Happening {
     /// What, and whether about an older opening of the gate.
     Notice(Trouble, bool),
     Died(Server),
+    DriverDied(u8),
     Mute(usize),
     Fail(usize, bool),
     Heal,
@@ -84,9 +85,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         )
             .prop_map(|(trouble, stale)| H::Notice(trouble, stale)),
         1 => proptest::sample::select(vec![
-            Server::Iommu, Server::Xhci, Server::UsbCore, Server::UsbAudio
+            Server::Iommu,
+            Server::UsbCore,
+            Server::UsbAudio,
         ])
         .prop_map(H::Died),
+        1 => (0_u8..2).prop_map(H::DriverDied),
         3 => any::<usize>().prop_map(H::Mute),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(step, busy)| H::Fail(step, busy)),
         3 => Just(H::Heal),
@@ -141,7 +145,8 @@ fn happen(world: &mut World, happening: &Happening, txn: u16, last: &mut Option<
         }
         Happening::Plug(card) => {
             if world.broker.cards().get(u16::from(card)).is_none() {
-                world.plug(card);
+                // The last one is at the second controller.
+                world.plug_at(card / 3, card, card.into());
             }
         }
         Happening::Unplug(card) => world.unplug(card),
@@ -161,6 +166,7 @@ fn happen(world: &mut World, happening: &Happening, txn: u16, last: &mut Option<
             }
         }
         Happening::Died(server) => world.input(Input::ServerDied(server)),
+        Happening::DriverDied(controller) => world.input(Input::DriverDied(controller)),
         Happening::Mute(index) => {
             world.mute.insert(TICKETS[index % TICKETS.len()]);
         }
@@ -268,7 +274,8 @@ proptest! {
         // Everything comes to rest: no more failures, no more peer, no more devices.
         world.fail.clear();
         world.finish_all();
-        world.input(Input::ControllerReady);
+        world.input(Input::ControllerReady(0));
+        world.input(Input::ControllerReady(1));
         world.input(Input::NodeGone(PEER.node));
         world.finish_all();
         for card in 1..4 {

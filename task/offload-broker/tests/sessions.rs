@@ -241,7 +241,7 @@ fn a_server_that_dies_at_any_step_of_an_enable_leaves_nothing_behind() {
             }
             world.input(Input::ServerDied(server));
             world.finish_all();
-            world.input(Input::ControllerReady);
+            world.input(Input::ControllerReady(0));
             world.pass(PEER_DEADLINE_MS);
             if server == Server::UsbAudio && world.broker.status().sessions == 1 {
                 assert_eq!(up()[step], "arm", "past its last use of the stream it may go on");
@@ -260,7 +260,7 @@ fn an_end_goes_on_whatever_happens_meanwhile() {
         |world| world.unplug(1),
         |world| world.input(Input::NodeGone(PEER.node)),
         |world| world.input(Input::ClientGone(PEER)),
-        |world| world.input(Input::ServerDied(Server::Xhci)),
+        |world| world.input(Input::DriverDied(0)),
         |world| world.input(Input::ServerDied(Server::Iommu)),
         |world| world.input(Input::ServerDied(Server::UsbCore)),
         |world| world.input(Input::ServerDied(Server::UsbAudio)),
@@ -276,7 +276,7 @@ fn an_end_goes_on_whatever_happens_meanwhile() {
             }
             happening(&mut world);
             world.finish_all();
-            world.input(Input::ControllerReady);
+            world.input(Input::ControllerReady(0));
             world.pass(PEER_DEADLINE_MS);
             world.assert_clean();
         }
@@ -515,12 +515,12 @@ fn upstream_is_told_of_a_slot_once_and_precise_of_each_stream() {
 fn what_a_dead_driver_left_mapped_is_closed_when_the_controller_is_ready_again() {
     let mut world = World::running(Dialect::Precise);
     world.fail.insert("close_window", Failure::Iommu(iommu_api::IommuError::StillMapped));
-    world.input(Input::ServerDied(Server::Xhci));
+    world.input(Input::DriverDied(0));
     world.pass(PEER_DEADLINE_MS);
     assert_eq!(world.broker.status().sessions, 1, "{:?}", world.log);
     world.fail.clear();
     world.log.clear();
-    world.input(Input::ControllerReady);
+    world.input(Input::ControllerReady(0));
     assert_eq!(world.log, ["displace_buffer", "scrub", "close_window"]);
     assert_eq!(world.broker.status().sessions, 0);
 }
@@ -531,7 +531,7 @@ fn what_a_dead_driver_left_mapped_is_closed_when_the_controller_is_ready_again()
 #[test]
 fn what_a_controller_adrift_may_still_use_is_not_taken_from_it_before_its_reset() {
     let mut world = World::running(Dialect::Precise);
-    world.input(Input::ServerDied(Server::Xhci));
+    world.input(Input::DriverDied(0));
     world.request(PEER, 2, disable(1, 0));
     assert_eq!(world.log, ["close", "unmap_peer", "release_buffer", "unhold"]);
     assert_eq!(world.last().status, Some(Status::SUCCESS));
@@ -540,7 +540,7 @@ fn what_a_controller_adrift_may_still_use_is_not_taken_from_it_before_its_reset(
     world.input(Input::PortUp(PORT_SERVICE));
     world.pass(2 * PEER_DEADLINE_MS);
     assert_eq!(world.log.len(), 4);
-    world.input(Input::ControllerReady);
+    world.input(Input::ControllerReady(0));
     assert_eq!(world.log[4..], ["displace_buffer", "scrub", "close_window"]);
     world.assert_clean();
 }
@@ -551,7 +551,7 @@ fn a_session_that_was_never_armed_does_not_wait_for_a_reset() {
     let mut world = World::new(Dialect::Precise);
     world.mute.insert("map_buffer");
     world.request(PEER, 1, enable(1, 0));
-    world.input(Input::ServerDied(Server::Xhci));
+    world.input(Input::DriverDied(0));
     world.finish_all();
     world.refused_with(Refusal::ServerDied);
     world.assert_clean();
@@ -570,7 +570,7 @@ fn what_a_dead_mapper_let_through_is_not_freed_before_its_next_life() {
     assert!(!world.log.contains(&"scrub"), "{:?}", world.log);
     assert_eq!(world.last().status, Some(Status::SUCCESS));
     world.log.clear();
-    world.input(Input::ControllerReady);
+    world.input(Input::ControllerReady(0));
     assert_eq!(world.log, ["scrub"]);
     world.assert_clean();
 }
@@ -678,7 +678,7 @@ fn a_dead_server_is_not_given_back_what_it_gave() {
     let gone = |server: Server| {
         let mut world = World::running(Dialect::Precise);
         world.input(Input::ServerDied(server));
-        world.input(Input::ControllerReady);
+        world.input(Input::ControllerReady(0));
         world.request(PEER, 2, disable(1, 0));
         world.assert_clean();
         world.log

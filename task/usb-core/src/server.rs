@@ -18,7 +18,7 @@ use crate::{Config, MAX_CLIENTS, MAX_CONFIGURATION, MAX_CONTROL};
 include!(concat!(env!("OUT_DIR"), "/server_stub.rs"));
 
 /// The drivers, in the order of their controllers.
-static DRIVERS: [TaskSlot; 2] = [TaskSlot::new("xhci"), TaskSlot::new("xhci1")];
+const DRIVERS: [TaskSlot; 2] = [TaskSlot::new("xhci"), TaskSlot::new("xhci1")];
 
 /// Bytes of packet lengths that one `write_isoch` can carry.
 const MAX_LENGTHS: usize = 64;

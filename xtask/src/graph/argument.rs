@@ -151,25 +151,31 @@ mod tests {
     use app::App;
 
     fn app() -> App {
-        App::load(&crate::root().join("app.toml")).unwrap_or_else(|e| panic!("{e}"))
+        app_of("app.toml")
+    }
+
+    fn app_of(name: &str) -> App {
+        App::load(&crate::root().join(name)).unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]
     fn the_argument_fits_80_columns_and_names_every_wait() {
-        let app = app();
-        let argument = Argument::of(&app);
-        let text = anstream::adapter::strip_str(&argument.to_string()).to_string();
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        for edge in &argument.graph.edges {
-            let wait =
-                format!("{} {}>{}", argument.name(edge.server), edge.client.0, edge.server.0);
-            assert!(text.contains(&wait), "{wait} is missing in {text}");
+        for name in ["app.toml", "app-two.toml"] {
+            let app = app_of(name);
+            let argument = Argument::of(&app);
+            let text = anstream::adapter::strip_str(&argument.to_string()).to_string();
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+            for edge in &argument.graph.edges {
+                let wait =
+                    format!("{} {}>{}", argument.name(edge.server), edge.client.0, edge.server.0);
+                assert!(text.contains(&wait), "{wait} is missing in {text}");
+            }
+            assert!(argument.uphill().is_empty());
+            assert_eq!(
+                argument.json()["waits"].as_array().map(Vec::len),
+                Some(argument.graph.edges.len())
+            );
         }
-        assert!(argument.uphill().is_empty());
-        assert_eq!(
-            argument.json()["waits"].as_array().map(Vec::len),
-            Some(argument.graph.edges.len())
-        );
     }
 
     #[test]

@@ -42,9 +42,9 @@ pub(crate) struct Places {
     /// The pool `media`, and the player's answer in it.
     pub(crate) media: Phys,
     pub(crate) answer: Phys,
-    /// The pools `mailbox`, `gate` and `tables`.
+    /// The pools `mailbox` and `tables`, and each controller's gate.
     pub(crate) mailbox: Phys,
-    pub(crate) gate: Phys,
+    pub(crate) gates: Vec<Phys>,
     pub(crate) tables: Phys,
     /// Registers of the SMMU and of the first controller, and the page that bells
     /// are rung in.
@@ -95,7 +95,7 @@ impl Places {
             media,
             answer: media.plus(u64::from(ANSWER_PAGE) * u64::from(PAGE)),
             mailbox: pool("mailbox")?,
-            gate: pool("gate")?,
+            gates: app.controllers().iter().map(|controller| controller.gate.base).collect(),
             tables: pool("tables")?,
             smmu: registers("smmu")?,
             xhci: registers("xhci0")?,

@@ -1,6 +1,6 @@
 //! Sessions as the pages between the cores have them.
 
-use addr::{Bus, PAGE, Phys};
+use addr::{Bus, Phys};
 use dsp_abi::control::{GateEntry, GatePage, GateRing, WindowEntry, WindowPage};
 use qemu::{Error, Memory};
 use zerocopy::{FromZeros, IntoBytes};
@@ -32,7 +32,7 @@ impl Session {
 /// Sessions of controller `n` that the DSP may use.
 pub(crate) fn open(memory: &Memory, places: &Places, n: usize) -> Result<Vec<Session>, Error> {
     let mut gate = GatePage::new_zeroed();
-    memory.read(places.gate.plus(n as u64 * u64::from(PAGE)), gate.as_mut_bytes())?;
+    memory.read(places.gates[n], gate.as_mut_bytes())?;
     let mut windows = WindowPage::new_zeroed();
     memory.read(places.tables, windows.as_mut_bytes())?;
     let open = gate.entries.into_iter().filter(|entry| entry.open == 1);

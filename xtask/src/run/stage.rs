@@ -24,6 +24,13 @@ const COUNTED: Clock = Clock::Counted { shift: INSTRUCTION_NS.trailing_zeros() a
 /// The USB 2 port of the first headset.
 pub(crate) const PORT: u8 = 1;
 
+/// What a headset is plugged into: a controller, and a USB 2 port of it.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Socket {
+    pub(crate) controller: u8,
+    pub(crate) port: u8,
+}
+
 /// Why there is no verdict.
 pub(crate) enum Stop {
     /// The user gave us something that makes no sense.
@@ -69,24 +76,25 @@ pub(crate) struct Built {
 impl Built {
     /// Builds it.
     pub(crate) fn new() -> Result<Self, Stop> {
-        Self::by(board::build)
+        Self::by(board::build, "app.toml")
     }
 
     /// Builds the one with hubs.
     pub(crate) fn hubs() -> Result<Self, Stop> {
-        Self::of("app-hubs.toml", board::build)
+        Self::by(board::build, "app-hubs.toml")
     }
 
     /// Builds the one whose DSP program tries everything.
     pub(crate) fn hostile() -> Result<Self, Stop> {
-        Self::by(board::build_hostile)
+        Self::by(board::build_hostile, "app.toml")
     }
 
-    fn by(build: fn(&Path) -> Result<Image, ExitCode>) -> Result<Self, Stop> {
-        Self::of("app.toml", build)
+    /// Builds the one with two controllers.
+    pub(crate) fn with_two_controllers() -> Result<Self, Stop> {
+        Self::by(board::build, "app-two.toml")
     }
 
-    fn of(app: &str, build: fn(&Path) -> Result<Image, ExitCode>) -> Result<Self, Stop> {
+    fn by(build: fn(&Path) -> Result<Image, ExitCode>, app: &str) -> Result<Self, Stop> {
         setup::ensure(&[Need::Emulator]).map_err(Stop::Said)?;
         let image = build(&root().join(app)).map_err(Stop::Said)?;
         let places = Places::of(&image).map_err(|what| {
@@ -118,13 +126,26 @@ impl Stage {
     /// A board with a headset for each of these ports, of which the first is
     /// plugged in.
     pub(crate) fn board(&self, built: &Built, realtime: bool, ports: &[u8]) -> Machine {
+        let sockets = ports.iter().map(|&port| Socket { controller: 0, port });
+        self.board_with(built, realtime, sockets)
+    }
+
+    /// A board with a headset for each of these sockets, of which the first is
+    /// plugged in.
+    pub(crate) fn board_with(
+        &self,
+        built: &Built,
+        realtime: bool,
+        sockets: impl IntoIterator<Item = Socket>,
+    ) -> Machine {
         let clock = if realtime { Clock::Real } else { COUNTED };
         let load = Load { file: self.file("media"), at: built.places.media };
         let mut machine = Machine::new(&built.image.elf, clock).load(load);
-        for (n, &port) in ports.iter().enumerate() {
+        for (n, Socket { controller, port }) in sockets.into_iter().enumerate() {
             machine = machine.headset(Headset {
                 wav: self.file(&wav(n)),
                 pcap: Some(self.file(&pcap(n))),
+                controller,
                 port,
                 plugged: n == 0,
             });

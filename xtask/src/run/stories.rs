@@ -1,5 +1,6 @@
 //! The board's stories of `cargo xtask test`: what a stream lives through.
 
+mod controllers;
 mod guarded;
 mod hostile;
 mod killed;
@@ -43,7 +44,7 @@ struct Given {
 /// A story: its name, and what is wrong with what came of it.
 type Story = (&'static str, fn(&Given) -> Result<Vec<String>, Stop>);
 
-const STORIES: [Story; 16] = [
+const STORIES: [Story; 17] = [
     ("counted", |given| plain(given, Wish::default())),
     ("real time", |given| plain(given, Wish { realtime: true, ..Wish::default() })),
     ("frozen", |given| plain(given, Wish { freeze_ms: Some(2000), ..Wish::default() })),
@@ -60,6 +61,7 @@ const STORIES: [Story; 16] = [
     ("killed, plays on", killed::plays_on),
     ("killed, ends", killed::ends),
     ("controller reset", reset::story),
+    ("two controllers", controllers::story),
 ];
 
 /// Their names.

@@ -36,7 +36,13 @@ pub(super) fn run() -> Result<Result<String, String>, ExitCode> {
     let programs = Programs::of(&archive);
     let servers = Servers::of(&programs).map_err(|error| said(error.to_string()))?;
     let folder = TempDir::with_prefix("sotto-").map_err(|error| said(error.to_string()))?;
-    let headset = Headset { wav: folder.path().join("0.wav"), pcap: None, port: 1, plugged: true };
+    let headset = Headset {
+        wav: folder.path().join("0.wav"),
+        pcap: None,
+        controller: 0,
+        port: 1,
+        plugged: true,
+    };
     let machine = Machine::new(&image.elf, COUNTED).headset(headset);
     let mut running = machine.start().map_err(|error| board::failed(&error))?;
     let debugger = folder.path().join("gdb");

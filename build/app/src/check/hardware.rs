@@ -192,7 +192,8 @@ impl Checker<'_> {
                 );
             }
             placed.push((base, end, name.get_ref()));
-            if TOLD_THROUGH.contains(&name.get_ref().as_str()) && !pool.zeroed {
+            let kind = name.get_ref().trim_end_matches(|c: char| c.is_ascii_digit());
+            if TOLD_THROUGH.contains(&kind) && !pool.zeroed {
                 self.refuse(
                     pool.base.span(),
                     Rule::PoolZeroed,

@@ -4,6 +4,7 @@ use abi::TaskId;
 use dsp_abi::SESSIONS;
 use iommu_api::{GrantHandle, IommuError, TicketHandle};
 
+use super::peer_side::Taker;
 use super::{Mapper, code};
 use crate::pools::Pages;
 
@@ -81,7 +82,7 @@ impl Mapper<'_> {
         handle: GrantHandle,
         now: u64,
     ) -> Option<crate::window::Flush> {
-        let flush = self.take_from_peer(now, |_, part| part.grant == handle);
+        let flush = self.take_from_peer(now, Taker::Owner, &|_, part| part.grant == handle);
         if let Ok((_, grant)) = self.grants.find_mut(handle) {
             grant.ending = true;
         }

@@ -2,8 +2,9 @@
 
 use abi::TaskId;
 use addr::Bus;
-use iommu_api::{Event, GrantHandle, IommuError, TicketHandle, WindowHandle};
+use iommu_api::{Event, GrantHandle, IommuError, TicketHandle};
 
+use super::peer_side::Taker;
 use super::{Mapper, code};
 use crate::peer::Sequence;
 use crate::window::{Blocked, Flush, Life};
@@ -159,7 +160,7 @@ impl Mapper<'_> {
         for (place, (handle, _, window)) in orphans.iter_mut().zip(self.windows.iter()) {
             *place = (window.life == Life::Orphan).then_some(handle);
         }
-        self.take_from_peer(now, |handle: WindowHandle, _| orphans.contains(&Some(handle)));
+        self.take_from_peer(now, Taker::Opener, &|handle, _| orphans.contains(&Some(handle)));
     }
 
     fn attribute(&mut self, number: usize, at: Bus, write: bool) {

@@ -8,10 +8,20 @@ use super::{CONFIRM_MS, Mapper, code, number_of};
 use crate::layout::event_ring;
 use crate::peer::{Change, Sequence};
 use crate::pools::Missing;
-use crate::window::{AtPeer, Flush, Hold, PARTS, Window, index, longest};
+use crate::window::{AtPeer, Flush, Hold, PARTS, index, longest};
 
 /// The deadline of what is waited for without end.
 pub(super) const NO_DEADLINE: u64 = u64::MAX;
+
+/// Who takes a part from the peer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Taker {
+    /// The opener of the window: it has told the peer, or the peer is gone.
+    Opener,
+    /// The owner of the pages, by force, or in its place whoever met its death: the
+    /// peer knows of nothing yet.
+    Owner,
+}
 
 impl Mapper<'_> {
     /// Lets the peer see granted pages as a part of the caller's window.
@@ -83,12 +93,9 @@ impl Mapper<'_> {
     ) -> Result<TicketHandle, IommuError> {
         self.window_of(caller, handle)?;
         self.tickets.room_for(caller).map_err(|_| IommuError::NoTickets)?;
-        let fresh = self.take_from_peer(now, |window, _| window == handle);
+        let fresh = self.take_from_peer(now, Taker::Opener, &|window, _| window == handle);
         // What an earlier request took away is waited for too.
-        let under_way =
-            self.window(handle)?.peer.iter().flatten().find_map(|part| {
-                if let Hold::Leaving(flush) = part.hold { Some(flush) } else { None }
-            });
+        let under_way = self.window(handle)?.peer.iter().flatten().find_map(AtPeer::flush);
         self.start(caller, fresh.or(under_way))
     }
 
@@ -97,13 +104,22 @@ impl Mapper<'_> {
     pub(super) fn take_from_peer(
         &mut self,
         now: u64,
-        which: impl Fn(WindowHandle, &AtPeer) -> bool,
+        taker: Taker,
+        which: &dyn Fn(WindowHandle, &AtPeer) -> bool,
     ) -> Option<Flush> {
+        let takes = |handle, part: &AtPeer| {
+            let is_there = match part.hold {
+                Hold::Mapped => true,
+                Hold::Replaced(_) | Hold::Empty => taker == Taker::Opener,
+                Hold::Leaving(_) | Hold::Emptied(_) | Hold::Lost => false,
+            };
+            is_there && which(handle, part)
+        };
         let mut any = false;
-        for (handle, _, window) in self.windows.iter_mut() {
-            for part in window.peer.iter_mut().flatten() {
-                if part.hold == Hold::Mapped && which(handle, part) {
-                    self.peer.unmap(part.at, part.pages.count());
+        for (handle, _, window) in self.windows.iter() {
+            for part in window.peer.iter().flatten() {
+                if takes(handle, part) {
+                    self.peer.unmap(part.at, part.pages.count(), taker == Taker::Owner);
                     any = true;
                 }
             }
@@ -116,8 +132,12 @@ impl Mapper<'_> {
         let flush = Flush { sequence, deadline: now + CONFIRM_MS };
         for (handle, _, window) in self.windows.iter_mut() {
             for part in window.peer.iter_mut().flatten() {
-                if part.hold == Hold::Mapped && which(handle, part) {
-                    part.hold = Hold::Leaving(flush);
+                if takes(handle, part) {
+                    part.hold = match (taker, part.hold) {
+                        (Taker::Owner, _) => Hold::Replaced(flush),
+                        (Taker::Opener, Hold::Empty) => Hold::Emptied(flush),
+                        (Taker::Opener, _) => Hold::Leaving(flush),
+                    };
                 }
             }
         }
@@ -159,8 +179,8 @@ impl Mapper<'_> {
     }
 
     fn flushes(&self) -> impl Iterator<Item = Flush> {
-        let leaving = self.windows.iter().flat_map(|(_, _, window)| leaving(window));
-        leaving.chain(self.earlier)
+        let parts = self.windows.iter().flat_map(|(_, _, window)| window.peer.iter().flatten());
+        parts.filter_map(AtPeer::flush).chain(self.earlier)
     }
 
     /// The DSP was reset: it holds nothing that was taken from it and not
@@ -198,26 +218,28 @@ impl Mapper<'_> {
         }
         for (_, _, window) in self.windows.iter_mut() {
             for (&part, slot) in PARTS.iter().zip(&mut window.peer) {
-                let Some(AtPeer { hold: Hold::Leaving(flush), pages, grant, .. }) = *slot else {
-                    continue;
-                };
-                if !which(&flush) {
-                    continue;
-                }
+                let Some(held) = slot else { continue };
+                let Some(flush) = held.flush().filter(&which) else { continue };
                 cover(flush.sequence);
-                self.pools.unmap_peer(pages);
-                if let Ok((_, grant)) = self.grants.find_mut(grant) {
-                    grant.mapped -= 1;
+                let is_replaced = matches!(held.hold, Hold::Replaced(_));
+                if held.is_held() {
+                    self.pools.unmap_peer(held.pages);
+                    if let Ok((_, grant)) = self.grants.find_mut(held.grant) {
+                        grant.mapped -= 1;
+                    }
+                    if !confirmed {
+                        self.pools.quarantine(held.pages, Missing::Peer);
+                    }
                 }
-                if confirmed {
-                    if let Some(gone) = slot.take() {
-                        release(&mut self.peer_rings, &mut self.peer_buffers, part, &gone);
+                if !confirmed {
+                    if is_replaced {
+                        self.peer.unmap(held.at, held.pages.count(), false);
                     }
-                } else {
-                    self.pools.quarantine(pages, Missing::Peer);
-                    if let Some(lost) = slot {
-                        lost.hold = Hold::Lost;
-                    }
+                    held.hold = Hold::Lost;
+                } else if is_replaced {
+                    held.hold = Hold::Empty;
+                } else if let Some(gone) = slot.take() {
+                    release(&mut self.peer_rings, &mut self.peer_buffers, part, &gone);
                 }
             }
         }
@@ -227,13 +249,6 @@ impl Mapper<'_> {
             self.end_tickets(highest, result);
         }
     }
-}
-
-fn leaving(window: &Window) -> impl Iterator<Item = Flush> {
-    window.peer.iter().flatten().filter_map(|part| match part.hold {
-        Hold::Leaving(flush) => Some(flush),
-        Hold::Mapped | Hold::Lost => None,
-    })
 }
 
 fn release<const R: usize, const B: usize>(

@@ -19,7 +19,7 @@ use seam::{Barrier, Bench, OnBench};
 use zerocopy::FromBytes;
 
 const RAM: Phys = Phys(0x4000_0000);
-const TABLES: Phys = RAM;
+pub(crate) const TABLES: Phys = RAM;
 const TABLE_PAGES: u16 = 128;
 const ANSWERS: Phys = RAM.plus(0x8_0000);
 /// Pool 1, of `xhci`.

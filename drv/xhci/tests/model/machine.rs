@@ -234,15 +234,17 @@ impl Machine {
         let image = Image::new(vec![jefe_task(), iommu_task(), xhci_task(hubs), core, broker])
             .core1(program);
         let span = |base, bytes| monitor::Span { base, bytes };
-        let controller = monitor::Controller { gate: GATE.1, registers: span(BAR.0, BAR.1.into()) };
-        let rings = u64::from(DMA_RING.2) * u64::from(PAGE);
+        let controller = monitor::Controller {
+            gate: GATE.1,
+            registers: span(BAR.0, BAR.1.into()),
+            rings: span(DMA_RING.1, u64::from(DMA_RING.2) * u64::from(PAGE)),
+        };
         let places = Places {
             monitor: monitor::Places {
                 controllers: [Some(controller), None],
                 answers: ANSWERS.1,
                 windows: TABLES.1,
                 mailbox: MAILBOX,
-                rings: span(DMA_RING.1, rings),
             },
             media: span(MEDIA, u64::from(PAGE)),
             recording: span(MEDIA, 0),

@@ -11,7 +11,7 @@ use dma::Pool;
 use dsp_abi::bell;
 use dsp_abi::monitor::MAIL_OUT;
 use mmio::Registers;
-use monitor::{CONTROLLERS, Line, Platform, Time};
+use monitor::{CONTROLLERS, Controller, Line, Platform, Time};
 
 /// The program's registers while the monitor runs.
 static CONTEXT: Global<Context> = Global::new(Context::EMPTY);
@@ -102,14 +102,14 @@ fn shared() -> (Phys, Phys) {
     let places = &image::PLACES;
     let page = u64::from(PAGE);
     let one = |at: Phys| (at, at.plus(page));
-    let others = [
-        one(places.answers),
-        one(places.windows),
-        (places.mailbox, places.mailbox.plus(2 * page)),
-        (places.rings.base, places.rings.base.plus(places.rings.bytes)),
-    ];
-    let gates = places.controllers.iter().flatten().map(|controller| one(controller.gate));
-    gates
+    let others =
+        [one(places.answers), one(places.windows), (places.mailbox, places.mailbox.plus(2 * page))];
+    let of = |controller: &Controller| {
+        let rings = controller.rings;
+        [one(controller.gate), (rings.base, rings.base.plus(rings.bytes))]
+    };
+    let controllers = places.controllers.iter().flatten().flat_map(of);
+    controllers
         .chain(others)
         .fold(one(places.answers), |(first, end), (at, to)| (first.min(at), end.max(to)))
 }

@@ -194,12 +194,12 @@ impl Tables {
         for controller in places.controllers.iter().flatten() {
             self.map_same(page(controller.gate), Mapping::SHARED_CONSTANTS);
             self.map_same(controller.registers, Mapping::REGISTERS);
+            self.map_same(controller.rings, Mapping::SHARED);
         }
         self.map_same(page(places.answers), Mapping::SHARED);
         self.map_same(page(places.windows), Mapping::SHARED_CONSTANTS);
         self.map_same(mailbox(APP_PAGE), Mapping::SHARED_CONSTANTS);
         self.map_same(mailbox(DSP_PAGE), Mapping::SHARED);
-        self.map_same(places.rings, Mapping::SHARED);
         let gic = [
             (gic::DISTRIBUTOR, gic::DISTRIBUTOR_BYTES),
             (gic::CPU_INTERFACE, gic::CPU_INTERFACE_BYTES),

@@ -20,6 +20,8 @@ pub(crate) const REGISTERS: [u64; 2] = [0x1000_0000, 0x1000_4000];
 pub(crate) const REAL: u32 = RAM as u32 + 0x8000;
 pub(crate) const SHADOW: u32 = RAM as u32 + 0x9000;
 pub(crate) const EVENTS: u32 = RAM as u32 + 0xA000;
+/// The first page of the second controller's rings.
+pub(crate) const OTHERS_RINGS: u32 = RAM as u32 + 0x1_0000;
 /// Where the controller sees the real ring and the buffer.
 pub(crate) const REAL_BUS: u32 = 0x2_2000;
 pub(crate) const BUFFER_BUS: u32 = 0x42_F000;
@@ -40,14 +42,15 @@ pub(crate) const MAILBOX: Phys = page(4);
 pub(crate) fn places() -> Places {
     let controller = |n: usize| {
         let registers = Span { base: Phys(REGISTERS[n]), bytes: 0x4000 };
-        Some(Controller { gate: GATES[n], registers })
+        // The second one has its rings beyond the first one's.
+        let rings = Span { base: page(8 + 8 * n as u64), bytes: 8 * u64::from(PAGE) };
+        Some(Controller { gate: GATES[n], registers, rings })
     };
     Places {
         controllers: [controller(0), controller(1)],
         answers: ANSWERS,
         windows: WINDOWS,
         mailbox: MAILBOX,
-        rings: Span { base: page(8), bytes: 8 * u64::from(PAGE) },
     }
 }
 

@@ -1,7 +1,8 @@
 //! The monitor in line with the pages of `xhci` and `iommu`.
 
 use crate::bench::{
-    ANSWERS, BUFFER_BUS, Bench, Deed, GATES, RAM, REGISTERS, VECTOR, WINDOWS, entry, packet, places,
+    ANSWERS, BUFFER_BUS, Bench, Deed, GATES, OTHERS_RINGS, RAM, REGISTERS, VECTOR, WINDOWS, entry,
+    packet, places,
 };
 use addr::Phys;
 use dsp_abi::bell;
@@ -136,6 +137,7 @@ fn each_controllers_sessions_are_its_own() {
         entry.vector = bell::CONTROLLER1_DSP.into();
         entry.doorbell = REGISTERS[1] as u32 + 0x2004;
         entry.erdp = REGISTERS[1] as u32 + 0x1058;
+        (entry.rings[0].real, entry.rings[0].shadow) = (OTHERS_RINGS, OTHERS_RINGS + 0x1000);
     });
     bench.gate(1, 2, &other);
     bench.deeds();
@@ -152,7 +154,7 @@ fn each_controllers_sessions_are_its_own() {
 #[test]
 fn an_entry_that_names_what_no_session_has_is_not_opened_and_told_once() {
     type Change = fn(&mut GateEntry);
-    let cases: [(EntryFault, Change); 16] = [
+    let cases: [(EntryFault, Change); 18] = [
         (EntryFault::Vector, |entry| entry.vector = bell::CONTROLLER0_PRIMARY.into()),
         (EntryFault::Vector, |entry| entry.vector = bell::CONTROLLER1_DSP.into()),
         (EntryFault::Vector, |entry| entry.vector = 33),
@@ -165,6 +167,9 @@ fn an_entry_that_names_what_no_session_has_is_not_opened_and_told_once() {
         (EntryFault::Ring, |entry| entry.rings[0].real = ANSWERS.0 as u32),
         (EntryFault::Ring, |entry| entry.rings[0].shadow = 0x4020_0000),
         (EntryFault::Ring, |entry| entry.rings[0].real += 16),
+        // The other controller's are none of its.
+        (EntryFault::Ring, |entry| entry.rings[0].real = OTHERS_RINGS),
+        (EntryFault::Ring, |entry| entry.rings[0].shadow = OTHERS_RINGS),
         (EntryFault::Ring, |entry| entry.rings[1].dci = 3),
         (EntryFault::Interrupter, |entry| entry.interrupter = 0),
         (EntryFault::Interrupter, |entry| entry.interrupter = 1 << 10),

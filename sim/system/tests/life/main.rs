@@ -6,6 +6,7 @@
 
 mod contention;
 mod controller;
+mod controllers;
 mod deaths;
 mod dsp;
 mod duplex;

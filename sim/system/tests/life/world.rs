@@ -31,6 +31,12 @@ pub(crate) fn image() -> &'static Description {
     IMAGE.get_or_init(|| load("app.toml"))
 }
 
+/// The same with a second controller.
+pub(crate) fn image_with_two() -> &'static Description {
+    static IMAGE: OnceLock<&'static Description> = OnceLock::new();
+    IMAGE.get_or_init(|| load("app-two.toml"))
+}
+
 fn load(name: &str) -> &'static Description {
     let path = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     Description::load(&path.join(name)).expect("the image keeps every rule")
@@ -43,6 +49,7 @@ pub(crate) struct World {
     /// The way from there to the world's headset.
     pub(crate) route: Route,
     pub(crate) seed: u64,
+    description: &'static Description,
     /// Faults of the SMMU that the story accounts for.
     faults: u64,
     /// Violations that the story accounts for.
@@ -60,15 +67,38 @@ impl World {
         Self::with_program(personality, seed, || program::main(&program::core::Simulated))
     }
 
+    /// A machine with two controllers, each with a port for a headset.
+    pub(crate) fn with_two_controllers(seed: u64) -> (Self, [Port; 2]) {
+        // As the scene seeds the second one.
+        let personalities = [Personality::seeded(seed), Personality::seeded(seed + 1)];
+        let port = |n: usize| Port {
+            controller: n,
+            port: personalities[n].usb2_port(0).expect("every controller has one"),
+        };
+        let ports = [port(0), port(1)];
+        let [first, _] = personalities;
+        let program = || program::main(&program::core::Simulated);
+        (Self::over(image_with_two(), first, seed, program), ports)
+    }
+
     /// The same with another program on the DSP than the project's.
     pub(crate) fn with_program(
         personality: Personality,
         seed: u64,
         program: impl Fn() + 'static,
     ) -> Self {
+        Self::over(image(), personality, seed, program)
+    }
+
+    fn over(
+        description: &'static Description,
+        personality: Personality,
+        seed: u64,
+        program: impl Fn() + 'static,
+    ) -> Self {
         let first = personality.usb2_port(0).expect("every controller has one");
         let beginning = Beginning {
-            description: image(),
+            description,
             personality,
             room: sound(LONGEST).pcm.len(),
             deeds: Vec::new(),
@@ -76,19 +106,16 @@ impl World {
         };
         let scene = Scene::power_on_with(beginning, program, |_| {});
         let port = Port { controller: 0, port: first };
-        Self { scene, port, route: Route::ROOT, seed, faults: 0, violations: 0 }
+        let route = Route::ROOT;
+        Self { scene, port, route, seed, description, faults: 0, violations: 0 }
     }
 
     /// A machine of an image with hubs, on which nothing is plugged in.
     pub(crate) fn of_hubs(personality: Personality, seed: u64) -> Self {
         static IMAGE: OnceLock<&'static Description> = OnceLock::new();
         let description = IMAGE.get_or_init(|| load("app-hubs.toml"));
-        let first = personality.usb2_port(0).expect("every controller has one");
-        let room = sound(LONGEST).pcm.len();
-        let beginning = Beginning { description, personality, room, deeds: Vec::new(), seed };
-        let scene = Scene::power_on(beginning, |_| {});
-        let port = Port { controller: 0, port: first };
-        Self { scene, port, route: Route::ROOT, seed, faults: 0, violations: 0 }
+        let program = || program::main(&program::core::Simulated);
+        Self::over(description, personality, seed, program)
     }
 
     /// Where the world's headset is plugged in.
@@ -116,7 +143,8 @@ impl World {
         let sequence = self.scene.order(sound, path);
         let mut last = 0;
         self.scene.run_while(LIMIT, |parts| {
-            last = parts.controllers[0].wire().log().packets().len() as u64;
+            let packets = parts.controllers.iter().map(|it| it.wire().log().packets().len() as u64);
+            last = packets.sum();
             last == before
         });
         assert!(
@@ -167,7 +195,7 @@ impl World {
         let answer = self.scene.wait(sequence, limit);
         let answer = answer.unwrap_or_else(|| panic!("seed {seed}: the player is told nothing"));
         assert_eq!(answer.state, PlayerState::Failed as u32, "seed {seed}: {answer:?}");
-        let server = &image().app().tasks[answer.server as usize];
+        let server = &self.description.app().tasks[answer.server as usize];
         (&server.name, answer.code)
     }
 

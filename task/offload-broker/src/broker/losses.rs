@@ -13,7 +13,7 @@ use crate::session::{Event, Facts, Held};
 
 impl Broker {
     /// Something happens to every session that `which` picks.
-    fn happen_to(&mut self, now: u64, event: Event, which: impl Fn(&Facts, &Held) -> bool) {
+    fn happen_to(&mut self, now: u64, event: Event, which: &dyn Fn(&Facts, &Held) -> bool) {
         for index in 0..SESSIONS {
             let live = self.places[index].live.as_ref();
             if live.is_some_and(|live| which(live.session.facts(), live.session.held())) {
@@ -29,7 +29,7 @@ impl Broker {
         &mut self,
         now: u64,
         refusal: Refusal,
-        which: impl Fn(&Facts, &Held) -> bool,
+        which: &dyn Fn(&Facts, &Held) -> bool,
     ) {
         let until = now + PEER_DEADLINE_MS;
         self.happen_to(now, Event::Revoked { refusal, until }, which);
@@ -38,6 +38,7 @@ impl Broker {
     pub(super) fn revoke_sideband(
         &mut self,
         now: u64,
+        controller: u8,
         sideband: SidebandHandle,
         reason: RevokeReason,
     ) {
@@ -45,11 +46,13 @@ impl Broker {
             RevokeReason::DeviceSuspended => Refusal::Suspended,
             _ => Refusal::Revoked,
         };
-        self.revoke(now, refusal, |_, held| held.sideband == Some(sideband));
+        self.revoke(now, refusal, &|facts, held| {
+            facts.is_on(controller) && held.sideband == Some(sideband)
+        });
     }
 
     pub(super) fn revoke_window(&mut self, now: u64, window: WindowHandle) {
-        self.revoke(now, Refusal::Revoked, |_, held| held.window == Some(window));
+        self.revoke(now, Refusal::Revoked, &|_, held| held.window == Some(window));
     }
 
     /// The peer is gone: nobody is told anything, nothing is waited for.
@@ -62,37 +65,39 @@ impl Broker {
             self.client = None;
             self.cards.forgive_all();
         }
-        self.happen_to(now, Event::Abandoned, |facts, _| gone(facts.client));
+        self.happen_to(now, Event::Abandoned, &|facts, _| gone(facts.client));
         self.unpark(now);
     }
 
-    pub(super) fn server_died(&mut self, now: u64, server: Server) {
-        self.happen_to(now, Event::Lost(server), |_, _| true);
+    /// A server died: all of it, or the driver of one controller.
+    pub(super) fn server_died(&mut self, now: u64, server: Server, controller: Option<u8>) {
+        let concerns =
+            |facts: &Facts, _: &Held| controller.is_none_or(|controller| facts.is_on(controller));
+        self.happen_to(now, Event::Lost(server), &concerns);
         match server {
             // Numbers are given out anew. What plays plays on.
-            Server::UsbAudio => {
-                self.cards.clear();
-                self.asleep.forget(|_| true);
-            }
-            Server::UsbCore => {
-                self.votes.forget_holds();
-                self.asleep.forget(|_| true);
-                self.revoke(now, Refusal::ServerDied, |_, _| true);
-            }
-            Server::Xhci | Server::Iommu => self.revoke(now, Refusal::ServerDied, |_, _| true),
+            Server::UsbAudio => self.cards.clear(),
+            Server::UsbCore => self.votes.forget_holds(),
+            Server::Xhci | Server::Iommu => {}
+        }
+        if matches!(server, Server::UsbAudio | Server::UsbCore) {
+            self.asleep.forget(|_| true);
+        }
+        if server != Server::UsbAudio {
+            self.revoke(now, Refusal::ServerDied, &concerns);
         }
         self.unpark(now);
     }
 
-    /// The controller was reset: nothing of any session runs there any more.
-    pub(super) fn controller_ready(&mut self, now: u64) {
-        self.happen_to(now, Event::Quiesced, |_, _| true);
+    /// A controller was reset: nothing of any session runs there any more.
+    pub(super) fn controller_ready(&mut self, now: u64, controller: u8) {
+        self.happen_to(now, Event::Quiesced, &|facts, _| facts.is_on(controller));
         self.unpark(now);
     }
 
     /// What could not be given back may be possible now: every session that is
     /// ending tries again.
     pub(super) fn unpark(&mut self, now: u64) {
-        self.happen_to(now, Event::TryAgain, |_, _| true);
+        self.happen_to(now, Event::TryAgain, &|_, _| true);
     }
 }

@@ -30,7 +30,7 @@ impl Broker {
             let held = live.session.held();
             held.gate
                 && held.rings.is_some_and(|rings| rings.gate == opening)
-                && live.session.facts().wanted.device.controller == controller
+                && live.session.facts().is_on(controller)
         };
         let mut places = self.places.iter();
         let index = places.position(|place| place.live.as_ref().is_some_and(named));

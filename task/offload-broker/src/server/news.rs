@@ -63,20 +63,20 @@ impl Executor<'_> {
         }
     }
 
-    pub(super) fn pull_xhci(&mut self) {
+    pub(super) fn pull_xhci(&mut self, controller: u8) {
         use xhci_api::Event;
         loop {
-            match self.xhci.pull() {
+            match self.driver(controller).pull() {
                 Ok(Event::None) => return,
-                Ok(Event::TicketDone(ticket)) => self.collect(Ticket::Xhci(ticket)),
+                Ok(Event::TicketDone(ticket)) => self.collect(Ticket::Xhci(controller, ticket)),
                 Ok(Event::Revoked { sideband, reason }) => {
-                    self.feed(Input::Revoked(sideband, reason));
+                    self.feed(Input::Revoked { controller, sideband, reason });
                 }
                 // Sessions are revoked one by one; the rest is usb_core's.
                 Ok(
                     Event::PortChanged { .. } | Event::IsochProgress { .. } | Event::ControllerDied,
                 ) => {}
-                Ok(Event::ControllerReady) => self.feed(Input::ControllerReady),
+                Ok(Event::ControllerReady) => self.feed(Input::ControllerReady(controller)),
                 Err(_) => return self.server_died(),
             }
         }

@@ -9,6 +9,7 @@ use super::{Executor, Ticket};
 use crate::buffers::Pages;
 use crate::ops::{Ask, Op, Reply};
 use crate::refusal::Failure;
+use crate::session::SessionId;
 
 /// How an operation went when it was asked for.
 pub(super) enum Began {
@@ -19,8 +20,13 @@ pub(super) enum Began {
 }
 
 impl Executor<'_> {
-    pub(super) fn begin(&self, op: Op) -> Began {
+    /// Asks for what `session` needs: of the drivers, that of its device's
+    /// controller.
+    pub(super) fn begin(&self, session: SessionId, op: Op) -> Began {
         let media = &self.config.media;
+        let controller = self.core.controller_of(session).expect("whose session asks is live");
+        let xhci = self.driver(controller);
+        let under_way = |ticket| Ticket::Xhci(controller, ticket);
         Began::Answered(match op {
             Op::Open(stream, format) => {
                 return started(
@@ -33,21 +39,21 @@ impl Executor<'_> {
                 return started(self.audio.start_close(stream), Ticket::Audio, Failure::Audio);
             }
             Op::Arm(sideband) => {
-                return started(self.xhci.start_arm(sideband), Ticket::Xhci, Failure::Xhci);
+                return started(xhci.start_arm(sideband), under_way, Failure::Xhci);
             }
             Op::CloseGate(sideband) => {
-                return started(self.xhci.start_close_gate(sideband), Ticket::Xhci, Failure::Xhci);
+                return started(xhci.start_close_gate(sideband), under_way, Failure::Xhci);
             }
             Op::Halt(sideband) => {
-                return started(self.xhci.start_halt(sideband), Ticket::Xhci, Failure::Xhci);
+                return started(xhci.start_halt(sideband), under_way, Failure::Xhci);
             }
             Op::Disarm(sideband) => {
-                return started(self.xhci.start_disarm(sideband), Ticket::Xhci, Failure::Xhci);
+                return started(xhci.start_disarm(sideband), under_way, Failure::Xhci);
             }
             Op::RemoveEndpoint(sideband, dci) => {
                 return started(
-                    self.xhci.start_remove_endpoint(sideband, dci),
-                    Ticket::Xhci,
+                    xhci.start_remove_endpoint(sideband, dci),
+                    under_way,
                     Failure::Xhci,
                 );
             }
@@ -61,31 +67,27 @@ impl Executor<'_> {
             Op::Hold(device) => done(self.usb.hold(device), Failure::Core),
             Op::Unhold(device) => done(self.usb.unhold(device), Failure::Core),
 
-            Op::Register(slot) => self
-                .xhci
+            Op::Register(slot) => xhci
                 .register(slot, SidebandKind::Vendor)
                 .map(Reply::Registered)
                 .map_err(Failure::Xhci),
-            Op::AddEndpoint(sideband, dci) => {
-                done(self.xhci.add_endpoint(sideband, dci), Failure::Xhci)
-            }
+            Op::AddEndpoint(sideband, dci) => done(xhci.add_endpoint(sideband, dci), Failure::Xhci),
             Op::CreateInterrupter(sideband) => {
                 // Any number, one segment, no moderation: the DSP hears of
                 // every event at once.
                 let request = InterrupterRequest { number: 0, segments: 1, moderation_ns: 0 };
-                self.xhci
-                    .create_interrupter(sideband, request)
+                xhci.create_interrupter(sideband, request)
                     .map(Reply::Interrupter)
                     .map_err(Failure::Xhci)
             }
             Op::Place(sideband, window) => {
-                self.xhci.place(sideband, window).map(Reply::Placed).map_err(Failure::Xhci)
+                xhci.place(sideband, window).map(Reply::Placed).map_err(Failure::Xhci)
             }
-            Op::Displace(sideband) => done(self.xhci.displace(sideband), Failure::Xhci),
+            Op::Displace(sideband) => done(xhci.displace(sideband), Failure::Xhci),
             Op::RemoveInterrupter(sideband) => {
-                done(self.xhci.remove_interrupter(sideband), Failure::Xhci)
+                done(xhci.remove_interrupter(sideband), Failure::Xhci)
             }
-            Op::Unregister(sideband) => done(self.xhci.unregister(sideband), Failure::Xhci),
+            Op::Unregister(sideband) => done(xhci.unregister(sideband), Failure::Xhci),
 
             Op::OpenWindow { controller } => {
                 self.iommu.open_window(controller).map(Reply::Window).map_err(Failure::Iommu)
@@ -142,7 +144,7 @@ impl Executor<'_> {
                 Ok(Completed::Done | Completed::Played { .. }) => Ok(Reply::Done),
                 Err(error) => Err(Failure::Audio(error)),
             },
-            Ticket::Xhci(ticket) => match self.xhci.result(ticket) {
+            Ticket::Xhci(controller, ticket) => match self.driver(controller).result(ticket) {
                 Err(XhciError::NotYet) => return,
                 result => done(result, Failure::Xhci),
             },

@@ -140,7 +140,7 @@ struct Sideband {
     /// Place of the session that has it.
     owner: u8,
     endpoints: BTreeSet<u8>,
-    interrupter: bool,
+    interrupter: Option<u16>,
     window: Option<u32>,
     /// 0 not armed, 1 armed, 2 gate closed, 3 halted.
     armed: u8,
@@ -148,6 +148,7 @@ struct Sideband {
 
 #[derive(Clone, Debug, Default)]
 struct Window {
+    controller: u8,
     peer: BTreeSet<&'static str>,
     rings: bool,
     buffer: bool,
@@ -155,7 +156,7 @@ struct Window {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Grant {
-    Ring { owner: u8 },
+    Ring { owner: u8, controller: u8 },
     Buffer { first: u16, count: u16 },
 }
 
@@ -194,11 +195,16 @@ pub(crate) struct World {
     /// Open streams: the place of the session that has each, and which way it
     /// goes.
     streams: BTreeMap<u32, (u8, Direction)>,
-    sidebands: BTreeMap<u32, Sideband>,
+    /// By controller and number: drivers count alike.
+    sidebands: BTreeMap<(u8, u32), Sideband>,
+    registered: [u32; 2],
+    /// Whose driver each operation was asked of, as the executor finds it.
+    asked_of: BTreeMap<(u32, u16), u8>,
     windows: BTreeMap<u32, Window>,
     grants: BTreeMap<u32, Grant>,
     holds: BTreeSet<u32>,
-    placed_buffers: BTreeSet<(u32, u16)>,
+    /// By controller, window and first page.
+    placed_buffers: BTreeSet<(u8, u32, u16)>,
     scrubbed: usize,
     taken: BTreeSet<u16>,
 }
@@ -226,6 +232,8 @@ impl World {
             next: 0,
             streams: BTreeMap::new(),
             sidebands: BTreeMap::new(),
+            registered: [0; 2],
+            asked_of: BTreeMap::new(),
             windows: BTreeMap::new(),
             grants: BTreeMap::new(),
             holds: BTreeSet::new(),
@@ -253,18 +261,23 @@ impl World {
         self.plug_as(card, u32::from(card));
     }
 
-    /// Card number `card` is device number `device`.
+    /// Card number `card` is device number `device`, at the first controller.
     pub(crate) fn plug_as(&mut self, card: u8, device: u32) {
+        self.plug_at(0, card, device);
+    }
+
+    /// Card number `card` is device number `device`, at that controller.
+    pub(crate) fn plug_at(&mut self, controller: u8, card: u8, device: u32) {
         let info = CardInfo {
             device: handle(device),
-            controller: 0,
+            controller,
             slot_number: device as u8,
             playback: 2,
             capture: 1,
             present: true,
         };
         let device = DeviceInfo {
-            controller: 0,
+            controller,
             slot: handle(device),
             slot_number: device as u8,
             port: 1,
@@ -288,11 +301,17 @@ impl World {
     }
 
     pub(crate) fn input(&mut self, input: Input) {
-        if let Input::ServerDied(server) = input {
-            return self.die(server);
+        match input {
+            // The one of the only controller, for most.
+            Input::ServerDied(server) => return self.die(server, 0),
+            Input::DriverDied(controller) => return self.die(Server::Xhci, controller),
+            _ => {}
         }
-        if matches!(input, Input::ControllerReady) {
-            self.placed_buffers.retain(|(window, _)| self.windows.contains_key(window));
+        if let Input::ControllerReady(ready) = input {
+            let windows = &self.windows;
+            self.placed_buffers.retain(|(controller, window, _)| {
+                *controller != ready || windows.contains_key(window)
+            });
         }
         self.broker.step(self.now, input);
         self.work();
@@ -329,8 +348,21 @@ impl World {
         !self.sidebands.is_empty()
     }
 
-    pub(crate) fn sideband(&self) -> SidebandHandle {
-        handle(*self.sidebands.keys().next().expect("a sideband"))
+    /// The first sideband, and its controller.
+    pub(crate) fn sideband(&self) -> (u8, SidebandHandle) {
+        let (controller, number) = *self.sidebands.keys().next().expect("a sideband");
+        (controller, handle(number))
+    }
+
+    /// The interrupters in use at a controller.
+    pub(crate) fn interrupters(&self, controller: u8) -> Vec<u16> {
+        let at = self.sidebands.iter().filter(|((at, _), _)| *at == controller);
+        at.filter_map(|(_, sideband)| sideband.interrupter).collect()
+    }
+
+    /// The controllers of the windows that are open.
+    pub(crate) fn windows(&self) -> Vec<u8> {
+        self.windows.values().map(|window| window.controller).collect()
     }
 
     pub(crate) fn window(&self) -> WindowHandle {
@@ -338,14 +370,14 @@ impl World {
     }
 
     pub(crate) fn revoke(&mut self) {
-        let sideband = self.sideband();
-        self.input(Input::Revoked(sideband, RevokeReason::DeviceReset));
+        let (controller, sideband) = self.sideband();
+        self.input(Input::Revoked { controller, sideband, reason: RevokeReason::DeviceReset });
     }
 
     /// The first sideband's device is about to be suspended.
     pub(crate) fn suspend(&mut self) {
-        let sideband = self.sideband();
-        self.input(Input::Revoked(sideband, RevokeReason::DeviceSuspended));
+        let (controller, sideband) = self.sideband();
+        self.input(Input::Revoked { controller, sideband, reason: RevokeReason::DeviceSuspended });
     }
 
     /// The monitor says something about the first sideband's session.
@@ -355,12 +387,13 @@ impl World {
 
     /// It says something about another opening of a gate.
     pub(crate) fn notice_of(&mut self, opening: GateOpening, trouble: Trouble) {
-        self.input(Input::Notice { controller: 0, opening, trouble });
+        let (controller, _) = self.sideband();
+        self.input(Input::Notice { controller, opening, trouble });
     }
 
     /// The opening of the gate that is the first sideband's.
     pub(crate) fn opening(&self) -> GateOpening {
-        opening_of(number(self.sideband()))
+        opening_of(number(self.sideband().1))
     }
 
     /// The driver took every session down itself.
@@ -368,9 +401,9 @@ impl World {
         self.sidebands.values_mut().for_each(|sideband| sideband.armed = 0);
     }
 
-    /// What a server gave is gone with it.
-    fn die(&mut self, server: Server) {
-        let lost = |op: Op| match op {
+    /// What a server gave is gone with it; a driver is that of one controller.
+    fn die(&mut self, server: Server, dead: u8) {
+        let of = |op: Op| match op {
             Op::Open(..) | Op::Describe(_) | Op::Close(_) => Server::UsbAudio,
             Op::Hold(_) | Op::Unhold(_) => Server::UsbCore,
             Op::OpenWindow { .. }
@@ -383,19 +416,33 @@ impl World {
             | Op::CloseWindow(_) => Server::Iommu,
             _ => Server::Xhci,
         };
+        let asked_of = &self.asked_of;
+        let lost = |ask: Ask, op: Op| {
+            let is_there = asked_of[&(ask.session.id, ask.serial)] == dead;
+            of(op) == server && (server != Server::Xhci || is_there)
+        };
         let failure = match server {
             Server::Iommu => Failure::Iommu(iommu_api::IommuError::ServerDied),
             Server::Xhci => Failure::Xhci(xhci_api::XhciError::ServerDied),
             Server::UsbCore => Failure::Core(UsbCoreError::ServerDied),
             Server::UsbAudio => Failure::Audio(usb_audio_api::UsbAudioError::ServerDied),
         };
+        let (ended, alive) =
+            self.under_way.drain(..).partition::<Vec<_>, _>(|&(ask, op)| lost(ask, op));
+        self.excused.extend(alive.iter().map(|&(ask, _)| ask));
+        self.under_way = alive;
         match server {
             Server::UsbAudio => self.streams.clear(),
             Server::UsbCore => self.holds.clear(),
             Server::Xhci => {
-                self.sidebands.clear();
-                self.windows.values_mut().for_each(|window| window.rings = false);
-                self.grants.retain(|_, grant| !grant.is_ring());
+                self.sidebands.retain(|(controller, _), _| *controller != dead);
+                let windows = self.windows.values_mut();
+                windows
+                    .filter(|window| window.controller == dead)
+                    .for_each(|window| window.rings = false);
+                self.grants.retain(|_, grant| {
+                    !matches!(grant, Grant::Ring { controller, .. } if *controller == dead)
+                });
             }
             // What the SMMU let through it lets through until the mapper's next
             // life, which the controller's new beginning needs.
@@ -404,13 +451,15 @@ impl World {
                 self.grants.clear();
             }
         }
-        let (dead, alive) =
-            self.under_way.drain(..).partition::<Vec<_>, _>(|&(_, op)| lost(op) == server);
-        self.excused.extend(alive.iter().map(|&(ask, _)| ask));
-        self.under_way = alive;
-        self.broker.step(self.now, Input::ServerDied(server));
+        self.broker.step(
+            self.now,
+            match server {
+                Server::Xhci => Input::DriverDied(dead),
+                _ => Input::ServerDied(server),
+            },
+        );
         self.work();
-        for (ask, _) in dead {
+        for (ask, _) in ended {
             self.broker.step(self.now, Input::Answer(ask, Err(failure)));
             self.work();
         }
@@ -435,6 +484,8 @@ impl World {
             Effect::Ask(ask, op) => {
                 let name = name(op);
                 self.log.push(name);
+                let at = self.broker.controller_of(ask.session).expect("a live session asks");
+                self.asked_of.insert((ask.session.id, ask.serial), at);
                 if self.mute_all || self.mute.contains(name) {
                     self.under_way.push((ask, op));
                     return;
@@ -466,8 +517,9 @@ impl World {
         self.next
     }
 
-    fn sideband_of(&mut self, sideband: SidebandHandle) -> &mut Sideband {
-        self.sidebands.get_mut(&number(sideband)).expect("an operation on a sideband that is gone")
+    fn sideband_of(&mut self, at: u8, sideband: SidebandHandle) -> &mut Sideband {
+        let known = self.sidebands.get_mut(&(at, number(sideband)));
+        known.expect("an operation on a sideband that is gone, or another driver's")
     }
 
     fn window_of(&mut self, window: WindowHandle) -> &mut Window {
@@ -475,10 +527,10 @@ impl World {
     }
 
     /// How a server refuses an operation on what is gone.
-    fn gone(&self, op: Op) -> Option<Failure> {
+    fn gone(&self, at: u8, op: Op) -> Option<Failure> {
         let (mut sideband, mut window, mut grant) = (None, None, None);
         match op {
-            Op::Place(side, at) => (sideband, window) = (Some(side), Some(at)),
+            Op::Place(side, to) => (sideband, window) = (Some(side), Some(to)),
             Op::AddEndpoint(side, _)
             | Op::CreateInterrupter(side)
             | Op::Arm(side)
@@ -489,15 +541,15 @@ impl World {
             | Op::RemoveInterrupter(side)
             | Op::RemoveEndpoint(side, _)
             | Op::Unregister(side) => sideband = Some(side),
-            Op::MapPeer(at, _, right, _) => (window, grant) = (Some(at), Some(right)),
-            Op::PlaceBuffer(at, ..)
-            | Op::UnmapPeer(at)
-            | Op::DisplaceBuffer(at)
-            | Op::CloseWindow(at) => window = Some(at),
+            Op::MapPeer(of, _, right, _) => (window, grant) = (Some(of), Some(right)),
+            Op::PlaceBuffer(of, ..)
+            | Op::UnmapPeer(of)
+            | Op::DisplaceBuffer(of)
+            | Op::CloseWindow(of) => window = Some(of),
             Op::ReleaseBuffer(right) => grant = Some(right),
             _ => {}
         }
-        if sideband.is_some_and(|it| !self.sidebands.contains_key(&number(it))) {
+        if sideband.is_some_and(|it| !self.sidebands.contains_key(&(at, number(it)))) {
             return Some(Failure::Xhci(xhci_api::XhciError::StaleServer));
         }
         let window = window.is_some_and(|it| !self.windows.contains_key(&number(it)));
@@ -507,7 +559,8 @@ impl World {
 
     /// Does an operation, or fails it as the test wants.
     pub(crate) fn perform(&mut self, ask: Ask, op: Op) -> Result<Reply, Failure> {
-        if let Some(failure) = self.gone(op) {
+        let at = self.asked_of[&(ask.session.id, ask.serial)];
+        if let Some(failure) = self.gone(at, op) {
             assert!(self.excused.contains(&ask), "{op:?} speaks of what is gone");
             return Err(failure);
         }
@@ -532,13 +585,14 @@ impl World {
                 Reply::Described(self.description(direction))
             }
             Op::Register(_) => {
-                let sideband = self.fresh();
+                self.registered[usize::from(at)] += 1;
+                let sideband = self.registered[usize::from(at)];
                 let owner = ask.session.place;
-                self.sidebands.insert(sideband, Sideband { owner, ..Sideband::default() });
+                self.sidebands.insert((at, sideband), Sideband { owner, ..Sideband::default() });
                 Reply::Registered(handle(sideband))
             }
             Op::AddEndpoint(sideband, dci) => {
-                let added = self.sideband_of(sideband).endpoints.insert(dci);
+                let added = self.sideband_of(at, sideband).endpoints.insert(dci);
                 assert!(added, "an endpoint is added twice");
                 Reply::Done
             }
@@ -549,26 +603,30 @@ impl World {
                 Reply::Done
             }
             Op::CreateInterrupter(sideband) => {
-                let sideband = self.sideband_of(sideband);
-                assert!(!sideband.interrupter && !sideband.endpoints.is_empty());
-                sideband.interrupter = true;
-                Reply::Interrupter(2 + u16::from(ask.session.place))
+                let used = self.interrupters(at);
+                let free = (2..).find(|number| !used.contains(number));
+                let sideband = self.sideband_of(at, sideband);
+                assert!(sideband.interrupter.is_none() && !sideband.endpoints.is_empty());
+                sideband.interrupter = free;
+                Reply::Interrupter(free.expect("there is no end of them"))
             }
-            Op::OpenWindow { .. } => {
+            Op::OpenWindow { controller } => {
                 let window = self.fresh();
-                self.windows.insert(window, Window::default());
+                self.windows.insert(window, Window { controller, ..Window::default() });
                 Reply::Window(handle(window))
             }
             Op::Place(sideband, window) => {
                 let sideband_number = number(sideband);
+                assert_eq!(self.window_of(window).controller, at, "rings of another controller");
                 self.window_of(window).rings = true;
-                let sideband = self.sideband_of(sideband);
-                assert!(sideband.interrupter && sideband.window.is_none(), "nothing to place");
+                let sideband = self.sideband_of(at, sideband);
+                let placeable = sideband.interrupter.is_some() && sideband.window.is_none();
+                assert!(placeable, "nothing to place");
                 sideband.window = Some(number(window));
                 let (owner, with_sync) = (sideband.owner, sideband.endpoints.len() == 2);
                 let mut ring = |bus| {
                     let grant = self.fresh();
-                    self.grants.insert(grant, Grant::Ring { owner });
+                    self.grants.insert(grant, Grant::Ring { owner, controller: at });
                     PlacedRing { bus: Bus(bus), grant: handle::<GrantHandle>(grant) }
                 };
                 Reply::Placed(Placement {
@@ -605,7 +663,7 @@ impl World {
                 let window = self.window_of(window);
                 assert!(!window.buffer, "two buffers in one window");
                 window.buffer = true;
-                self.placed_buffers.insert((window_number, pages.first));
+                self.placed_buffers.insert((at, window_number, pages.first));
                 Reply::BufferPlaced(Bus(0x8_2000_0000))
             }
             Op::GrantBuffer(pages) => {
@@ -615,13 +673,13 @@ impl World {
                 Reply::BufferGranted(handle(grant))
             }
             Op::Arm(sideband) => {
-                let sideband = self.sideband_of(sideband);
+                let sideband = self.sideband_of(at, sideband);
                 assert!(sideband.armed == 0 && sideband.window.is_some(), "armed too early");
                 sideband.armed = 1;
                 Reply::Done
             }
             Op::CloseGate(sideband) => {
-                let sideband = self.sideband_of(sideband);
+                let sideband = self.sideband_of(at, sideband);
                 if sideband.armed != 1 {
                     return Err(Failure::Xhci(xhci_api::XhciError::WrongPhase));
                 }
@@ -629,7 +687,7 @@ impl World {
                 Reply::Done
             }
             Op::Halt(sideband) => {
-                let sideband = self.sideband_of(sideband);
+                let sideband = self.sideband_of(at, sideband);
                 assert_ne!(sideband.armed, 1, "halted before the gate was closed");
                 if sideband.armed != 2 {
                     return Err(Failure::Xhci(xhci_api::XhciError::WrongPhase));
@@ -649,7 +707,7 @@ impl World {
                 Reply::Done
             }
             Op::Disarm(sideband) => {
-                let sideband = self.sideband_of(sideband);
+                let sideband = self.sideband_of(at, sideband);
                 if sideband.armed == 0 {
                     return Err(Failure::Xhci(xhci_api::XhciError::WrongPhase));
                 }
@@ -669,7 +727,7 @@ impl World {
                 Reply::Done
             }
             Op::Displace(sideband) => {
-                let side = self.sideband_of(sideband);
+                let side = self.sideband_of(at, sideband);
                 assert_eq!(side.armed, 0, "rings taken from an armed sideband");
                 let window = side.window.take().expect("nothing is placed");
                 if let Some(window) = self.windows.get_mut(&window) {
@@ -677,7 +735,7 @@ impl World {
                     window.rings = false;
                 }
                 let owner = ask.session.place;
-                self.grants.retain(|_, grant| *grant != Grant::Ring { owner });
+                self.grants.retain(|_, grant| *grant != Grant::Ring { owner, controller: at });
                 Reply::Done
             }
             Op::DisplaceBuffer(window) => {
@@ -685,7 +743,7 @@ impl World {
                 let window = self.window_of(window);
                 assert!(window.peer.is_empty() && window.buffer, "the peer still has the buffer");
                 window.buffer = false;
-                self.placed_buffers.retain(|(window, _)| *window != window_number);
+                self.placed_buffers.retain(|(_, window, _)| *window != window_number);
                 Reply::Done
             }
             Op::ReleaseBuffer(grant) => {
@@ -697,7 +755,7 @@ impl World {
                 let granted = self.grants.values().any(
                     |grant| matches!(grant, Grant::Buffer { first, .. } if *first == pages.first),
                 );
-                let placed = self.placed_buffers.iter().any(|&(_, first)| first == pages.first);
+                let placed = self.placed_buffers.iter().any(|&(.., first)| first == pages.first);
                 assert!(!granted && !placed, "pages are freed that someone sees");
                 for page in pages.first..pages.first + pages.count {
                     self.taken.remove(&page);
@@ -706,21 +764,26 @@ impl World {
                 Reply::Done
             }
             Op::RemoveInterrupter(sideband) => {
-                let sideband = self.sideband_of(sideband);
-                assert!(sideband.interrupter && sideband.window.is_none() && sideband.armed == 0);
-                sideband.interrupter = false;
+                let sideband = self.sideband_of(at, sideband);
+                let is_idle = sideband.window.is_none() && sideband.armed == 0;
+                assert!(sideband.interrupter.is_some() && is_idle);
+                sideband.interrupter = None;
                 Reply::Done
             }
             Op::RemoveEndpoint(sideband, dci) => {
-                if !self.sideband_of(sideband).endpoints.remove(&dci) {
+                if !self.sideband_of(at, sideband).endpoints.remove(&dci) {
                     return Err(Failure::Xhci(xhci_api::XhciError::EndpointNotOwned));
                 }
                 Reply::Done
             }
             Op::Unregister(sideband) => {
-                let side = self.sideband_of(sideband);
-                assert!(side.endpoints.is_empty() && !side.interrupter && side.window.is_none());
-                self.sidebands.remove(&number(sideband));
+                let side = self.sideband_of(at, sideband);
+                assert!(
+                    side.endpoints.is_empty()
+                        && side.interrupter.is_none()
+                        && side.window.is_none()
+                );
+                self.sidebands.remove(&(at, number(sideband)));
                 Reply::Done
             }
             Op::CloseWindow(window) => {

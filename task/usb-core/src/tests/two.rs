@@ -44,6 +44,7 @@ fn both() -> (Bench<2>, [DeviceHandle; 2]) {
     (bench, devices)
 }
 
+/// R21: numbers of ports and slots are each controller's own.
 #[test]
 fn r21_same_port_and_slot_of_two_controllers_are_two_devices() {
     let (bench, devices) = both();
@@ -69,7 +70,7 @@ fn r21_devices_of_two_controllers_are_enumerated_at_once() {
     assert_eq!(first, second, "each was asked for all of it, once");
 }
 
-/// Whatever is asked of a device goes to its own controller's driver.
+/// R21: whatever is asked of a device goes to its own controller's driver.
 #[test]
 fn r21_requests_go_to_the_driver_of_the_device() {
     let (mut bench, devices) = both();
@@ -142,7 +143,7 @@ fn r21_progress_is_told_of_the_device_that_made_it() {
     assert_eq!((bench.core.pull(CLIENT), bench.core.pull(CLIENT)), (told, Event::None));
 }
 
-/// The death of a driver is that of its controller's devices, in whatever state,
+/// R21: the death of a driver is that of its controller's devices, in whatever state,
 /// and of no other.
 #[test]
 fn r21_death_of_one_driver_leaves_the_devices_of_the_other() {
