@@ -314,6 +314,7 @@ impl Description {
                         app::Dialect::Precise => Dialect::Precise,
                     },
                     sid: number(task, "sid") as u8,
+                    peer_deadline_ms: number(task, "peer-deadline-ms") as u32,
                     media: self.dma("dma_media"),
                     answers: self.dma("answers"),
                     controllers: self.app.controllers().len() as u8,

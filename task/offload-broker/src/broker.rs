@@ -33,7 +33,8 @@ use crate::response;
 use crate::session::{Held, Live, SessionId};
 use crate::votes::Votes;
 
-/// How long the peer has to let go of a stream whose device goes (P5, B23).
+/// How long a real DSP has to let go of a stream whose device goes (P5, B23): what
+/// `app.toml` gives it.
 pub const PEER_DEADLINE_MS: u64 = 10_000;
 /// How long one operation of a server may take. Servers have shorter deadlines
 /// of their own; this one keeps a broken server from keeping a session for ever.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Stream identifier of the peer's bus, for the addresses it is told.
     pub sid: u8,
+    /// Milliseconds that the peer has to let go of a stream whose device goes.
+    pub peer_deadline_ms: u32,
     /// Pages of the buffer pool.
     pub buffer_pages: u16,
 }

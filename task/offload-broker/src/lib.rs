@@ -37,6 +37,8 @@ pub struct Config {
     pub dialect: Dialect,
     /// Stream identifier of the peer's bus, for the addresses it is told (I1).
     pub sid: u8,
+    /// Milliseconds that the peer has to let go of a stream whose device goes.
+    pub peer_deadline_ms: u32,
     /// The `dma_media` pool: transfer buffers.
     pub media: dma::Pool,
     /// The `answers` pool: the monitor's notices.

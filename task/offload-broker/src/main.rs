@@ -8,6 +8,7 @@ use offload_broker::refusal::Dialect;
 userlib::task!(offload_broker::main(&offload_broker::Config {
     dialect: if image::PRECISE_DIALECT { Dialect::Precise } else { Dialect::Upstream },
     sid: image::config::SID as u8,
+    peer_deadline_ms: image::config::PEER_DEADLINE_MS as u32,
     media: dma::pool!(image::pools::DMA_MEDIA),
     answers: dma::pool!(image::pools::ANSWERS),
     controllers: image::CONTROLLERS.len() as u8,

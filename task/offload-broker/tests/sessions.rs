@@ -372,6 +372,20 @@ fn b23_unplug_waits_for_the_peer_to_let_go() {
     world.assert_clean();
 }
 
+/// How long it is waited for is the image's.
+#[test]
+fn the_peer_has_the_time_that_the_image_gives_it() {
+    for deadline in [50, 25_000] {
+        let mut world = World::waiting(Dialect::Precise, deadline);
+        world.enable();
+        world.unplug(1);
+        world.pass(u64::from(deadline) - 1);
+        assert!(world.log.is_empty(), "{deadline} ms");
+        world.pass(1);
+        assert_eq!(world.log, down(), "{deadline} ms");
+    }
+}
+
 /// D-27: the peer never answers: taken by force. Its number stays away until the late
 /// disable, which is answered and harms nobody, not even who was there next.
 #[test]

@@ -6,7 +6,7 @@ use dsp_link_api::Address;
 use iommu_api::WindowHandle;
 use xhci_api::{RevokeReason, SidebandHandle};
 
-use super::{Broker, PEER_DEADLINE_MS};
+use super::Broker;
 use crate::ops::Server;
 use crate::refusal::Refusal;
 use crate::session::{Event, Facts, Held};
@@ -31,7 +31,7 @@ impl Broker {
         refusal: Refusal,
         which: &dyn Fn(&Facts, &Held) -> bool,
     ) {
-        let until = now + PEER_DEADLINE_MS;
+        let until = now + u64::from(self.settings.peer_deadline_ms);
         self.happen_to(now, Event::Revoked { refusal, until }, which);
     }
 

@@ -13,7 +13,7 @@ use dsp_abi::port;
 use dsp_link_api::Address;
 use handles::{Epoch, Handle, Raw};
 use iommu_api::{Access, GrantHandle, Part, WindowHandle};
-use offload_broker::broker::{Broker, Settings};
+use offload_broker::broker::{Broker, PEER_DEADLINE_MS, Settings};
 use offload_broker::ops::{Ask, Effect, Input, Op, Reply, Server, Trouble};
 use offload_broker::refusal::{Dialect, Failure, Refusal};
 use offload_broker_api::SessionPhase;
@@ -211,7 +211,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(dialect: Dialect) -> Self {
-        let settings = Settings { dialect, sid: SID, buffer_pages: 64 };
+        Self::waiting(dialect, PEER_DEADLINE_MS as u32)
+    }
+
+    /// One whose peer has so many milliseconds to let go.
+    pub(crate) fn waiting(dialect: Dialect, peer_deadline_ms: u32) -> Self {
+        let settings = Settings { dialect, sid: SID, peer_deadline_ms, buffer_pages: 64 };
         let mut world = Self {
             broker: Broker::new(settings, Epoch(0)),
             now: 0,
@@ -248,11 +253,16 @@ impl World {
     /// With one stream running: card 1, first pcm, transaction 1.
     pub(crate) fn running(dialect: Dialect) -> Self {
         let mut world = Self::new(dialect);
-        world.request(PEER, 1, enable(1, 0));
-        assert_eq!(world.last().status, Some(Status::SUCCESS));
-        world.log.clear();
-        world.responses.clear();
+        world.enable();
         world
+    }
+
+    /// The peer enables its stream.
+    pub(crate) fn enable(&mut self) {
+        self.request(PEER, 1, enable(1, 0));
+        assert_eq!(self.last().status, Some(Status::SUCCESS));
+        self.log.clear();
+        self.responses.clear();
     }
 
     // ---- what the outside does ----
