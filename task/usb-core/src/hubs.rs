@@ -126,6 +126,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
             return;
         }
         let (port, slot, speed) = (device.port, device.slot.handle, device.speed);
+        if !HUBS || self.settings.hubs.hubs == 0 {
+            return trace(Trace::HubLeft(port, Left::Unserved));
+        }
         let mut pipe = None;
         for interface in device.interfaces() {
             let mut specs = interface.standing.specs.iter();
@@ -150,9 +153,6 @@ impl<C: Controller, const N: usize> Core<C, N> {
         pipe: Option<u8>,
     ) -> Result<(), Left> {
         let limits = self.settings.hubs;
-        if !HUBS || limits.hubs == 0 {
-            return Err(Left::Unserved);
-        }
         if speed >= Speed::Super {
             return Err(Left::SuperSpeed);
         }
