@@ -24,8 +24,10 @@ pub(crate) const CLASS: u8 = 9;
 /// EP Type of an interrupt IN endpoint (xHCI 6.2.3).
 const INTERRUPT_IN: u8 = 7;
 
-/// Hubs of each controller, to divide by.
-const EACH: usize = if HUBS { MAX_HUBS } else { 1 };
+/// The places of all hubs: whose, and which.
+fn places<const N: usize>() -> impl Iterator<Item = (usize, usize)> {
+    (0..N).flat_map(|of| (0..MAX_HUBS).map(move |place| (of, place)))
+}
 
 /// How many hubs the image serves; nothing of it, and a hub is left alone.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -126,6 +128,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
             return;
         }
         let (port, slot, speed) = (device.port, device.slot.handle, device.speed);
+        if !HUBS || self.settings.hubs.hubs == 0 {
+            return trace(Trace::HubLeft(port, Left::Unserved));
+        }
         let mut pipe = None;
         for interface in device.interfaces() {
             let mut specs = interface.standing.specs.iter();
@@ -150,9 +155,6 @@ impl<C: Controller, const N: usize> Core<C, N> {
         pipe: Option<u8>,
     ) -> Result<(), Left> {
         let limits = self.settings.hubs;
-        if !HUBS || limits.hubs == 0 {
-            return Err(Left::Unserved);
-        }
         if speed >= Speed::Super {
             return Err(Left::SuperSpeed);
         }
@@ -162,8 +164,8 @@ impl<C: Controller, const N: usize> Core<C, N> {
             return Err(Left::TooDeep);
         }
         let places = self.hubs.of(port.controller());
-        let served = &places[..MAX_HUBS.min(limits.hubs.into())];
-        let index = served.iter().position(Option::is_none);
+        let mut served = places.iter().take(limits.hubs.into());
+        let index = served.position(Option::is_none);
         let index = index.filter(|_| !scarce::spent(scarce::Scarce::Place)).ok_or(Left::TooMany)?;
         let first = PortNumber::behind(port.controller(), index, 1);
         let of = (handle, slot, pipe);
@@ -174,8 +176,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
     /// Asks each hub for what is wanted of it, if it is its turn; whether any was.
     pub(crate) fn step_hubs(&mut self, now: u64) -> bool {
         let mut went = false;
-        for index in 0..N * MAX_HUBS {
-            let (of, place) = (index / EACH, index % EACH);
+        for (of, place) in places::<N>() {
             let Some(hub) = &mut self.hubs.0[of][place] else { continue };
             let Ok((_, device)) = self.devices.find(hub.device) else { continue };
             if !device.takes_requests() {
@@ -338,8 +339,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
     pub(crate) fn clear_below(&mut self, device: DeviceHandle, now: u64) {
         let Some(&Hub { depth, .. }) = self.hubs.find(device) else { return };
         for tier in (depth..=self.settings.hubs.depth).rev() {
-            for index in 0..N * MAX_HUBS {
-                let (of, place) = (index / EACH, index % EACH);
+            for (of, place) in places::<N>() {
                 let Some(hub) = self.hubs.0[of][place] else { continue };
                 if hub.depth != tier || !self.is_below(hub.device, device) {
                     continue;
