@@ -195,6 +195,19 @@ fn what_was_found_once_is_not_found_again() {
     }
 }
 
+/// The judge's: one session's target goes back while the other one of its slot stops.
+#[test]
+fn two_streams_of_a_device_that_end_at_once_may_each_be_where_they_are() {
+    let stage = stage();
+    let strike = |at: &str, what: &str| Strike {
+        at: parse_point(stage.description(), at).expect("a point"),
+        what: What::parse(what).expect("a fault"),
+    };
+    let strikes = vec![strike("usb_core call 172", "kill"), strike("line81 edge 1", "silence 700")];
+    let ran = stage.play(&Case { strikes, ..plain(Scenario::Duplex, 5) }, false);
+    assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 2));
+}
+
 /// A controller that is given up while a control transfer runs: its data may come
 /// until the reset.
 #[test]
