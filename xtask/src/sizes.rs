@@ -31,6 +31,8 @@ const KERNEL_TEXT: u32 = 24 * 1024;
 const IMAGE: u32 = 256 * 1024;
 /// What each further controller may add: a driver, and what the others need for it.
 const CONTROLLER: u32 = 56 * 1024;
+/// What hubs may add.
+const HUBS: u32 = 8 * 1024;
 
 impl Sizes {
     /// Runs the command.
@@ -92,7 +94,9 @@ fn show_paths(image: &Image) {
 /// Says what is larger than it may be.
 pub(crate) fn judge(image: &Image) -> ExitCode {
     let further = image.app.controllers().len().saturating_sub(1) as u32;
-    let most = IMAGE + further * CONTROLLER;
+    let is_hubs = |feature: &String| feature == "hubs";
+    let hubs = image.app.tasks.iter().any(|task| task.features.iter().any(is_hubs));
+    let most = IMAGE + further * CONTROLLER + u32::from(hubs) * HUBS;
     let limits =
         [("kernel's code", image.usage[0].text, KERNEL_TEXT), ("image", image.bytes, most)];
     let mut code = ExitCode::SUCCESS;

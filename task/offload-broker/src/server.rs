@@ -153,13 +153,12 @@ struct Executor<'c> {
 pub(crate) fn run(config: &Config) -> ! {
     // The build knows of no third one either.
     let driver = |n: usize| &DRIVERS[n.min(usize::from(config.controllers) - 1)];
-    let settings =
-        Settings {
-            dialect: config.dialect,
-            sid: config.sid,
-            peer_deadline_ms: config.peer_deadline_ms,
-            buffer_pages: config.media.pages(),
-        };
+    let settings = Settings {
+        dialect: config.dialect,
+        sid: config.sid,
+        peer_deadline_ms: config.peer_deadline_ms,
+        buffer_pages: config.media.pages(),
+    };
     let mut executor = Executor {
         config,
         peers: Peers::new(config.neighbours),

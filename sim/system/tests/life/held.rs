@@ -70,6 +70,7 @@ fn hold_still(world: &mut World, victim: &str) {
     }
 }
 
+/// R9: nobody waits for who stands still, but who asks for what only that one has.
 #[test]
 fn r9_while_any_task_is_held_still_every_other_answers_within_a_millisecond() {
     for (seed, victim) in (0..).zip(VICTIMS) {

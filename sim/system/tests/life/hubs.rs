@@ -68,6 +68,7 @@ impl World {
     }
 }
 
+/// U9: what is above a stream stays up for it.
 #[test]
 fn u9_a_headset_behind_hubs_plays_exactly_while_core_0_sleeps() {
     for (seed, (speeds, model)) in (0..24).zip(CHAINS.into_iter().cycle()) {
@@ -102,7 +103,8 @@ fn a_headset_pulled_from_its_hub_while_it_plays_is_taken_down_whole() {
     }
 }
 
-/// The hub next to the controller, or the one next to the headset.
+/// U9: what is above a stream takes it along when it goes: the hub next to the
+/// controller, or the one next to the headset.
 #[test]
 fn u9_a_hub_pulled_while_a_headset_behind_it_plays_takes_it_along() {
     for (seed, (speeds, model)) in (0..18).zip(CHAINS.into_iter().cycle()) {
@@ -155,7 +157,7 @@ fn a_headset_or_its_hub_pulled_at_any_moment_leaves_nothing_behind() {
     }
 }
 
-/// U9 and issue 5: whatever is above a device that streams stays up, its pipe armed;
+/// U9: whatever is above a device that streams stays up, its pipe armed;
 /// an idle hub beside it, and what is behind that, sleep.
 #[test]
 fn u9_hubs_above_a_stream_stay_up_while_the_system_and_an_idle_hub_sleep() {
@@ -244,7 +246,7 @@ fn u8_hibernation_takes_a_headset_and_the_hubs_above_it_down() {
     }
 }
 
-/// Issue 5: port changes wake, behind hubs as well. A button on a headset that sleeps
+/// U9: port changes wake, behind hubs as well. A button on a headset that sleeps
 /// behind a hub that sleeps.
 #[test]
 fn u9_a_button_behind_sleeping_hubs_wakes_the_system() {

@@ -52,6 +52,7 @@ fn give_back(world: &mut World, device: DeviceHandle) {
     world.assert_exact(mark, &waiting, answer, "what waited for the headset");
 }
 
+/// R13: the session's end waits for nobody who waits for it.
 #[test]
 fn u16_an_interface_that_is_taken_ends_its_stream_in_order_and_the_next_one_is_exact() {
     for path in [Path::Offload, Path::Player] {
