@@ -96,7 +96,8 @@ impl Driver<'_> {
         let slot = op.slot().and_then(|slot| self.slots.find(slot).ok());
         let (_, slot) = slot.ok_or(gone)?;
         let portsc = hw.regs.port(slot.place.port);
-        let there = portsc & port::CCS != 0 && portsc & port::PED != 0;
+        // The port of a slot whose client died is that client's successor's.
+        let there = !slot.orphan && portsc & port::CCS != 0 && portsc & port::PED != 0;
         if there { Ok((slot.place.port, portsc)) } else { Err(gone) }
     }
 

@@ -422,3 +422,23 @@ fn the_order_stands_when_the_usb_core_dies_at_any_moment() {
         world.assert_at_rest("at the end");
     }
 }
+
+/// Rule 9: a suspend that waits for a session's end is its client's, and so is the port
+/// meanwhile. When that one dies the port is its successor's, who has the headset again.
+#[test]
+fn a_suspend_that_waits_is_over_when_the_usb_core_dies() {
+    for seed in 0..8 {
+        let mut world = World::with_headset(seed);
+        let (_, sequence) = world.playing(2_000);
+        // Nobody lets go of the stream before the driver takes it.
+        world.scene.starve_program(Time::ms(15_000));
+        world.scene.ring(bell::HIBERNATE);
+        world.scene.run_for(Time::us(Rng::new(seed).range(500, 40_000).into()));
+        world.scene.kill("usb_core");
+        world.ring(bell::RESUME);
+        world.scene.run_for(Time::ms(16_000));
+        assert!(world.scene.answer(sequence).is_some(), "seed {seed}: told nothing");
+        world.play(&sound(80), Path::Offload, "awake");
+        world.assert_at_rest("at the end");
+    }
+}
