@@ -66,7 +66,7 @@ fn spec(endpoint: &Endpoint, speed: Speed) -> EndpointSpec {
     let in_frames = if matches!(speed, Speed::Low | Speed::Full) { 3 } else { 0 };
     let is_in = endpoint.address.direction() == Direction::In;
     let mut kind = if is_in { 5 } else { 1 };
-    let mut interval = endpoint.interval.saturating_sub(1) + in_frames;
+    let mut interval = endpoint.interval.saturating_sub(1).saturating_add(in_frames);
     if HUBS && endpoint.transfer() == Transfer::Interrupt {
         kind = 7;
         if in_frames != 0 {
