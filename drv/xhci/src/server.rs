@@ -82,6 +82,7 @@ impl InOrderXhciImpl for Driver<'_> {
     fn info(&mut self, _: &RecvMessage) -> Answer<ControllerInfo> {
         // Its word is its registers': a controller that fails may tell nobody.
         self.take_events();
+        self.try_again(Self::now());
         self.run();
         Ok(match self.running() {
             Ok(hw) => ControllerInfo {

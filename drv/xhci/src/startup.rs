@@ -67,7 +67,7 @@ pub(crate) enum Stage {
     Running,
     /// It failed; the next attempt has its time.
     Failed,
-    /// It is not tried again.
+    /// It is not tried again before somebody asks for it.
     GaveUp,
 }
 
@@ -326,6 +326,15 @@ impl<'c> Driver<'c> {
         }
         self.hint(Client::UsbCore);
         self.hint(Client::Broker);
+    }
+
+    /// Somebody asks: a controller that is not tried any more may be back, and has one
+    /// attempt.
+    pub(crate) fn try_again(&mut self, now: u64) {
+        if self.startup.gave_up() {
+            self.startup.attempts = ATTEMPTS - 1;
+            self.startup.begin(now);
+        }
     }
 
     fn startup_failed(&mut self, cause: Cause, now: u64) {

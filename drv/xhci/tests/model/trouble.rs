@@ -374,6 +374,47 @@ fn a_controller_that_left_the_bus_is_given_up_without_a_loop() {
     machine.check();
 }
 
+/// It costs nothing while nobody wants it, and whoever does finds out whether it is
+/// back: each question is one attempt.
+#[test]
+fn a_controller_that_was_given_up_is_tried_again_when_somebody_asks() {
+    let (gone, back) = (PLAYING, PLAYING + 9_000);
+    let plan = Plan::default()
+        .at(Time::ms(gone), |parts| {
+            let Parts { fabric, controllers, .. } = parts;
+            controllers[0].kill(fabric, Death::Gone);
+        })
+        .at(Time::ms(back), |parts| {
+            let Parts { fabric, controllers, .. } = parts;
+            controllers[0].come_back(fabric);
+        });
+    let core = move |diary: &Diary| {
+        let mut driver = Driver::new();
+        driver.until_ready();
+        let until = |time| {
+            while userlib::sys_get_timer().now < time {
+                hl::sleep_for(10);
+            }
+        };
+        until(gone + 10);
+        // Asked for while it is away: an attempt, in vain.
+        for at in [gone + 6_000, gone + 7_000] {
+            assert!(!driver.xhci.info().expect("it answers").alive);
+            until(at);
+        }
+        until(back + 2_000);
+        assert!(!driver.xhci.info().expect("it answers").alive, "nobody looked");
+        driver.until_ready();
+        assert!(driver.xhci.info().expect("it answers").alive);
+        say(diary, "back");
+        idle(diary);
+    };
+    let mut machine = Machine::new(Personality::qemu(), 0, plan, core, idle);
+    machine.run(back + 8_000);
+    assert!(machine.said("back"), "{:?}", machine.diary.borrow());
+    machine.check();
+}
+
 /// Kills `task` while a session plays; what must be true afterwards.
 fn survives(task: u16, seeds: u64) {
     for (seed, personality) in able(seeds) {
