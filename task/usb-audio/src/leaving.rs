@@ -5,6 +5,7 @@ use usb_audio_api::{MAX_CARDS, UsbAudioError};
 use usb_core_api::DeviceHandle;
 use usb_desc::InterfaceNumber;
 
+use crate::cards::Card;
 use crate::engine::{Engine, Trace, trace};
 use crate::jobs::MAX_JOBS;
 use crate::world::World;
@@ -66,11 +67,14 @@ impl Engine {
     /// Releases what is claimed for cards that were taken and are at rest.
     pub(crate) fn let_go(&mut self, world: &mut impl World) {
         for number in 0..MAX_CARDS {
+            // First what is hardly ever so: this is asked after every piece of news.
+            let leaves = |card: &Card| !card.info.present && card.claimed != 0;
+            if !self.cards.get(number).is_some_and(leaves) {
+                continue;
+            }
             let used = self.lanes.iter().flatten().any(|lane| lane.id.card == number)
                 || (0..MAX_JOBS).any(|job| self.card_of_job(job) == Some(number));
-            if let Some(card) = self.cards.get_mut(number).filter(|card| !card.info.present)
-                && !used
-            {
+            if let Some(card) = self.cards.get_mut(number).filter(|_| !used) {
                 let claimed = core::mem::take(&mut card.claimed);
                 release_all(world, card.info.device, claimed);
             }
