@@ -135,7 +135,10 @@ impl<'c> Smmu<'c> {
         registers.write32(EVENTQ_CONS, 0);
         smmu.acknowledge_errors();
         smmu.control(enabled | CMDQEN)?;
+        // One after the other: a controller that goes on would have translations fetched
+        // again by a configuration that is still there.
         smmu.push([CFGI_ALL, 0, 31, 0])?;
+        smmu.sync()?;
         smmu.push([TLBI_NSNH_ALL, 0, 0, 0])?;
         smmu.sync()?;
         registers.write32(IRQ_CTRL, IRQ_GERROR | IRQ_EVENTQ);

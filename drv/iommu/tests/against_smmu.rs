@@ -287,6 +287,32 @@ fn a_restart_of_the_mapper_never_lets_a_controller_through() {
     }
 }
 
+/// The new life makes the SMMU forget configurations before translations: a
+/// controller that goes on meanwhile would have it fetch them again by the one that
+/// it still has, and nothing would take them away any more.
+#[test]
+fn a_controller_that_goes_on_during_a_restart_leaves_no_translation_behind() {
+    for seed in 0..SEEDS {
+        let board = Board::new(seed);
+        let machine = OnBench(bench::OfTask(&board));
+        let _installed = seam::install(&machine);
+        let config = bench::config();
+        let old = {
+            let mut first = Mapper::take_over(&config, Epoch(0), 0).unwrap();
+            first.attach(XHCI).unwrap();
+            session(&mut first, 0)
+        };
+        assert!(board.device_write(STREAM, old.event));
+        board.busy.set(Some((STREAM, old.event)));
+        let mut second = Mapper::take_over(&config, Epoch(1), 0).unwrap();
+        assert!(!board.device_write(STREAM, old.event));
+        second.attach(XHCI).unwrap();
+        assert_eq!(board.fabric.borrow().smmu.stale(), 0, "seed {seed}");
+        board.scrub(RINGS);
+        board.assert_clean();
+    }
+}
+
 #[test]
 fn a_dead_smmu_is_an_error_and_its_pages_are_quarantined() {
     attached(5, |board, mapper| {

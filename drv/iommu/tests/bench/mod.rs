@@ -27,6 +27,7 @@ pub(crate) const RINGS: Phys = RAM.plus(0x10_0000);
 /// Pool 2, of the broker.
 pub(crate) const MEDIA: Phys = RAM.plus(0x18_0000);
 const SMMU: u64 = 0x0905_0000;
+const CMDQ_CONS: u64 = 0x9C;
 const FRAME: u64 = 0x0802_0000;
 
 /// StreamID of controller 0.
@@ -61,6 +62,8 @@ pub(crate) struct Board {
     pub(crate) sabotage: Cell<Sabotage>,
     /// How much a monitor there is: 0 = none, else its life's number.
     pub(crate) monitor: Cell<u32>,
+    /// What a controller writes to whenever the mapper looks how far its commands are.
+    pub(crate) busy: Cell<Option<(StreamId, Bus)>>,
 }
 
 impl Board {
@@ -76,6 +79,7 @@ impl Board {
             fabric: RefCell::new(fabric),
             sabotage: Cell::new(Sabotage::None),
             monitor: Cell::new(0),
+            busy: Cell::new(None),
         };
         board.start_monitor(1);
         board
@@ -158,6 +162,11 @@ pub(crate) struct OfTask<'b>(pub(crate) &'b Board);
 
 impl Bench for OfTask<'_> {
     fn mmio_read(&self, address: u64, width: Width) -> u32 {
+        if address == SMMU + CMDQ_CONS
+            && let Some((stream, at)) = self.0.busy.get()
+        {
+            self.0.device_write(stream, at);
+        }
         let mut fabric = self.0.fabric.borrow_mut();
         fabric.spend(Time::ns(100));
         match address.checked_sub(SMMU) {
