@@ -203,8 +203,8 @@ fn session(event: &Value) -> Option<u64> {
 
 /// Parts of the names of events that tell of a refusal, a fault or a death.
 const TROUBLE: [&str; 19] = [
-    "Bad", "Broken", "Command", "Died", "Dropped", "Expired", "Fail", "Fault", "Flood", "GivenUp",
-    "Gone", "Full", "HeldBack", "Lost", "NoNumber", "Refused", "Silence", "Timeout", "TooSlow",
+    "Bad", "Broken", "Command", "Died", "Dropped", "Fail", "Fault", "Flood", "GivenUp", "Gone",
+    "Full", "HeldBack", "Late", "Lost", "NoNumber", "Refused", "Silence", "Timeout", "TooSlow",
 ];
 
 /// Whether an event tells of a refusal, a fault or a death.

@@ -41,9 +41,11 @@ pub const MAX_OWN: usize = 64;
 const TICKETS: usize = 24;
 /// Operations under way of one client.
 const TICKETS_EACH: usize = 12;
-/// Milliseconds that the monitor has for a confirmation: microseconds are usual,
-/// and a lost bell is made good within a period of its watch.
+/// Milliseconds that the monitor has for a confirmation: microseconds are usual.
 pub const CONFIRM_MS: u64 = 300;
+/// Milliseconds after which its bell is rung again: it may have been lost, and while
+/// no controller runs the monitor does not look by itself.
+pub const ASK_AGAIN_MS: u64 = 150;
 
 type Tickets =
     handles::Tickets<Sequence, Result<(), IommuError>, TicketHandle, TICKETS, TICKETS_EACH>;
@@ -124,6 +126,8 @@ pub struct Mapper<'c> {
     peer_buffers: Allocator<Peer, BUFFERS>,
     /// What the monitor may hold of an earlier life of this task.
     earlier: Option<Flush>,
+    /// When the monitor's bell is rung again, if it has not confirmed by then.
+    ask_again: Option<u64>,
     faults: u32,
     /// Whether the fault interrupt is held back until what faulted is gone.
     masked: bool,
@@ -166,6 +170,7 @@ impl<'c> Mapper<'c> {
                 GUARD_PAGES,
             ),
             earlier: earlier.map(|sequence| Flush { sequence, deadline: now + CONFIRM_MS }),
+            ask_again: earlier.map(|_| now + ASK_AGAIN_MS),
             faults: 0,
             masked: false,
             hints: 0,

@@ -31,7 +31,8 @@ enum Trace {
     },
     /// This client was told of this fault.
     Told(TaskId, IommuEvent),
-    Expired(u64),
+    /// The monitor did not confirm in half its time, or in all of it.
+    Late(u64),
     ClientDied(TaskId),
     Opened {
         window: u16,
@@ -160,7 +161,7 @@ impl NotificationHandler for Server<'_> {
             self.unmasking(|mapper| mapper.confirmed());
         }
         if self.mapper.next_deadline().is_some_and(|deadline| deadline <= now) {
-            ringbuf::ringbuf_entry!(Trace::Expired(now));
+            ringbuf::ringbuf_entry!(Trace::Late(now));
             self.unmasking(|mapper| mapper.expire(now));
         }
         self.after();

@@ -9,7 +9,8 @@ use bench::{
     session,
 };
 use dsp_abi::SESSIONS;
-use iommu::mapper::{CONFIRM_MS, MAX_GRANTS, MAX_OWN};
+use fabric::Core;
+use iommu::mapper::{ASK_AGAIN_MS, CONFIRM_MS, MAX_GRANTS, MAX_OWN};
 use iommu_api::{Access, Event, IommuError, Part, Status};
 
 const RW: Access = Access::ReadWrite;
@@ -243,6 +244,9 @@ fn without_an_answer_by_the_deadline_pages_are_quarantined_until_the_dsp_was_res
         board.monitor.set(0);
         let ticket = mapper.start_unmap_peer(BROKER, session.window, 100).unwrap();
         board.run_monitor();
+        assert_eq!(mapper.next_deadline(), Some(100 + ASK_AGAIN_MS));
+        mapper.expire(100 + ASK_AGAIN_MS);
+        board.run_monitor();
         assert_eq!(mapper.next_deadline(), Some(100 + CONFIRM_MS));
         mapper.expire(99 + CONFIRM_MS);
         assert_eq!(mapper.result(BROKER, ticket), Err(IommuError::NotYet));
@@ -278,6 +282,26 @@ fn without_an_answer_by_the_deadline_pages_are_quarantined_until_the_dsp_was_res
         for _ in 1..SESSIONS {
             mapper.open_window(BROKER, 0).unwrap();
         }
+        board.assert_clean();
+    });
+}
+
+/// The monitor looks by itself only while a controller runs or a stream.
+#[test]
+fn a_bell_that_was_lost_is_rung_again_while_there_is_time() {
+    attached(8, |board, mapper| {
+        let session = session(mapper, 0);
+        board.run_monitor();
+        let ticket = mapper.start_unmap_peer(BROKER, session.window, 100).unwrap();
+        assert!(board.fabric.borrow_mut().interrupts.take(Core::Dsp).is_some());
+        board.run_monitor();
+        mapper.confirmed();
+        assert_eq!(mapper.result(BROKER, ticket), Err(IommuError::NotYet));
+        mapper.expire(100 + ASK_AGAIN_MS);
+        board.run_monitor();
+        mapper.confirmed();
+        assert_eq!(mapper.result(BROKER, ticket), Ok(()));
+        assert_eq!((mapper.next_deadline(), mapper.status().quarantined), (None, 0));
         board.assert_clean();
     });
 }

@@ -4,7 +4,7 @@ use abi::TaskId;
 use addr::Peer;
 use iommu_api::{Access, GrantHandle, IommuError, Part, TicketHandle, WindowHandle};
 
-use super::{CONFIRM_MS, Mapper, code, number_of};
+use super::{ASK_AGAIN_MS, CONFIRM_MS, Mapper, code, number_of};
 use crate::layout::event_ring;
 use crate::peer::{Change, Sequence};
 use crate::pools::Missing;
@@ -146,6 +146,7 @@ impl Mapper<'_> {
         }
         let asked = self.peer.request();
         debug_assert_eq!(asked, sequence);
+        self.ask_again = Some(now + ASK_AGAIN_MS);
         Some(flush)
     }
 
@@ -159,12 +160,19 @@ impl Mapper<'_> {
         if let Some(done) = done {
             self.settle(|flush| flush.sequence.covered_by(done), true);
         }
+        if self.flushes().next().is_none() {
+            self.ask_again = None;
+        }
         self.reap();
     }
 
-    /// Gives up on confirmations whose deadline has passed.
+    /// Rings again for confirmations that are late, and gives up on those whose
+    /// deadline has passed.
     pub fn expire(&mut self, now: u64) {
         self.confirmed();
+        if self.ask_again.take_if(|at| *at <= now).is_some() {
+            self.peer.ring();
+        }
         let late = |flush: &Flush| flush.deadline <= now;
         if self.flushes().any(|flush| late(&flush)) {
             self.settle(late, false);
@@ -175,7 +183,8 @@ impl Mapper<'_> {
     /// When [`Self::expire`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.flushes().map(|flush| flush.deadline).filter(|&at| at != NO_DEADLINE).min()
+        let deadlines = self.flushes().map(|flush| flush.deadline);
+        deadlines.filter(|&at| at != NO_DEADLINE).chain(self.ask_again).min()
     }
 
     fn flushes(&self) -> impl Iterator<Item = Flush> {
