@@ -153,6 +153,9 @@ pub enum XhciEvent {
     ControllerDied,
     /// The controller was initialised; ports are to be scanned anew.
     ControllerReady,
+    /// The controller does not come up, and is kept from memory: it reaches nothing of
+    /// what was mapped for it (to the broker).
+    ControllerSafe,
 }
 
 /// Why a session is revoked.

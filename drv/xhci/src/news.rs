@@ -15,6 +15,8 @@ pub(crate) struct News {
     pub(crate) died: bool,
     /// The controller is ready.
     pub(crate) ready: bool,
+    /// The controller is kept from memory.
+    pub(crate) safe: bool,
     ports: [u32; 8],
     tickets: [Option<TicketHandle>; TICKETS_EACH],
 }
@@ -61,6 +63,7 @@ impl News {
     pub(crate) const fn controller_died(&mut self) {
         self.died = true;
         self.ready = false;
+        self.safe = false;
         self.ports = [0; 8];
     }
 }

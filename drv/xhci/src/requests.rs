@@ -199,6 +199,9 @@ impl Driver<'_> {
                 }
             }
             Client::Broker => {
+                if core::mem::take(&mut news.safe) {
+                    return Event::ControllerSafe;
+                }
                 for (handle, _, sideband) in self.sidebands.iter_mut() {
                     if let Some(reason) = sideband.revoked
                         && !core::mem::replace(&mut sideband.told, true)

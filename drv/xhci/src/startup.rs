@@ -364,6 +364,8 @@ impl<'c> Driver<'c> {
         }
         if self.iommu.attach().is_ok() {
             self.after_reset();
+            self.news[Client::Broker as usize].safe = true;
+            self.hint(Client::Broker);
         }
     }
 }

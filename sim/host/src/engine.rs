@@ -122,6 +122,13 @@ impl<B: Board> Host<B> {
         self.run(until, go_on)
     }
 
+    /// Lets time pass to `until`, if nothing can happen before.
+    pub fn pass(&mut self, until: Time) {
+        if self.next_core().is_none() && self.next_event().is_none_or(|event| event > until) {
+            self.now = self.now.max(until);
+        }
+    }
+
     /// What is around the cores.
     #[must_use]
     pub fn board(&self) -> Ref<'_, B> {

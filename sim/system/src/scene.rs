@@ -266,6 +266,8 @@ impl Scene {
     pub fn run_for(&mut self, span: Time) {
         let until = self.now() + span;
         check(self.machine.run_while(host::Time(until.0), |board| unbroken(&board.parts)));
+        // Where nothing can happen any more, time passes all the same.
+        self.machine.pass(host::Time(until.0));
     }
 
     /// Lets the machine run while `go_on` says so, at most for `limit`; whether

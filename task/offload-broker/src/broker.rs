@@ -264,7 +264,7 @@ impl Broker {
             Input::DriverDied(controller) => {
                 self.server_died(now, Server::Xhci, Some(controller));
             }
-            Input::ControllerReady(controller) => self.controller_ready(now, controller),
+            Input::ControllerSafe(controller) => self.controller_safe(now, controller),
             Input::PortUp(at) => {
                 for message in self.backend.port_up(at) {
                     push(&mut self.effects, Effect::Port(at, message));

@@ -190,9 +190,9 @@ pub enum Input {
     ServerDied(Server),
     /// The driver of the controller of this number died, and no other.
     DriverDied(u8),
-    /// The controller of this number was reset and is at work again: what it or
+    /// The controller of this number was reset, or is kept from memory: what it or
     /// its driver's earlier life kept from being given back, it keeps no more.
-    ControllerReady(u8),
+    ControllerSafe(u8),
     /// The DSP offers its port service here.
     PortUp(Address),
     /// The port service at this address is gone.

@@ -274,8 +274,8 @@ proptest! {
         // Everything comes to rest: no more failures, no more peer, no more devices.
         world.fail.clear();
         world.finish_all();
-        world.input(Input::ControllerReady(0));
-        world.input(Input::ControllerReady(1));
+        world.input(Input::ControllerSafe(0));
+        world.input(Input::ControllerSafe(1));
         world.input(Input::NodeGone(PEER.node));
         world.finish_all();
         for card in 1..4 {

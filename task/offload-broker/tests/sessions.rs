@@ -241,7 +241,7 @@ fn a_server_that_dies_at_any_step_of_an_enable_leaves_nothing_behind() {
             }
             world.input(Input::ServerDied(server));
             world.finish_all();
-            world.input(Input::ControllerReady(0));
+            world.input(Input::ControllerSafe(0));
             world.pass(PEER_DEADLINE_MS);
             if server == Server::UsbAudio && world.broker.status().sessions == 1 {
                 assert_eq!(up()[step], "arm", "past its last use of the stream it may go on");
@@ -276,7 +276,7 @@ fn an_end_goes_on_whatever_happens_meanwhile() {
             }
             happening(&mut world);
             world.finish_all();
-            world.input(Input::ControllerReady(0));
+            world.input(Input::ControllerSafe(0));
             world.pass(PEER_DEADLINE_MS);
             world.assert_clean();
         }
@@ -534,7 +534,7 @@ fn what_a_dead_driver_left_mapped_is_closed_when_the_controller_is_ready_again()
     assert_eq!(world.broker.status().sessions, 1, "{:?}", world.log);
     world.fail.clear();
     world.log.clear();
-    world.input(Input::ControllerReady(0));
+    world.input(Input::ControllerSafe(0));
     assert_eq!(world.log, ["displace_buffer", "scrub", "close_window"]);
     assert_eq!(world.broker.status().sessions, 0);
 }
@@ -554,7 +554,7 @@ fn what_a_controller_adrift_may_still_use_is_not_taken_from_it_before_its_reset(
     world.input(Input::PortUp(PORT_SERVICE));
     world.pass(2 * PEER_DEADLINE_MS);
     assert_eq!(world.log.len(), 4);
-    world.input(Input::ControllerReady(0));
+    world.input(Input::ControllerSafe(0));
     assert_eq!(world.log[4..], ["displace_buffer", "scrub", "close_window"]);
     world.assert_clean();
 }
@@ -584,7 +584,7 @@ fn what_a_dead_mapper_let_through_is_not_freed_before_its_next_life() {
     assert!(!world.log.contains(&"scrub"), "{:?}", world.log);
     assert_eq!(world.last().status, Some(Status::SUCCESS));
     world.log.clear();
-    world.input(Input::ControllerReady(0));
+    world.input(Input::ControllerSafe(0));
     assert_eq!(world.log, ["scrub"]);
     world.assert_clean();
 }
@@ -692,7 +692,7 @@ fn a_dead_server_is_not_given_back_what_it_gave() {
     let gone = |server: Server| {
         let mut world = World::running(Dialect::Precise);
         world.input(Input::ServerDied(server));
-        world.input(Input::ControllerReady(0));
+        world.input(Input::ControllerSafe(0));
         world.request(PEER, 2, disable(1, 0));
         world.assert_clean();
         world.log

@@ -101,10 +101,10 @@ fn r21_death_of_a_driver_ends_the_sessions_of_its_controller_only() {
         world.request(PEER, 3, disable(1 + u16::from(dead), 0));
         assert_eq!(world.last().status, Some(Status::SUCCESS));
         let before = world.log.len();
-        world.input(Input::ControllerReady(alive));
+        world.input(Input::ControllerSafe(alive));
         assert_eq!(world.log.len(), before, "nothing is taken before its own reset");
         assert_eq!(world.broker.status().sessions, 2);
-        world.input(Input::ControllerReady(dead));
+        world.input(Input::ControllerSafe(dead));
         assert_eq!(world.broker.status().sessions, 1);
         assert_eq!(world.interrupters(alive), [2]);
         // And it is good for the next one.

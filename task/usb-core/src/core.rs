@@ -181,7 +181,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
             Event::ControllerDied => self.lose_controller(controller),
             Event::ControllerReady => self.scan(controller, now),
             // To the broker, and never sent here.
-            Event::Revoked { .. } | Event::None => {}
+            Event::Revoked { .. } | Event::ControllerSafe | Event::None => {}
         }
     }
 

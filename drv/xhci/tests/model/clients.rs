@@ -16,6 +16,8 @@ pub(crate) fn say(diary: &Diary, line: impl Into<String>) {
 pub(crate) struct Driver {
     pub(crate) xhci: Xhci,
     pub(crate) ready: bool,
+    /// Whether the controller was kept from memory because it does not come up.
+    pub(crate) safe: bool,
     /// Lives of the controller, and of its driver, that ended.
     pub(crate) deaths: u32,
     pub(crate) revoked: Vec<(xhci_api::SidebandHandle, xhci_api::RevokeReason)>,
@@ -29,6 +31,7 @@ impl Driver {
         Self {
             xhci: Xhci::from(XHCI_SLOT.get_task_id()),
             ready: false,
+            safe: false,
             deaths: 0,
             revoked: Vec::new(),
             progress: false,
@@ -42,6 +45,7 @@ impl Driver {
             match self.xhci.pull() {
                 Ok(Event::None) | Err(_) => return,
                 Ok(Event::ControllerReady) => self.ready = true,
+                Ok(Event::ControllerSafe) => self.safe = true,
                 Ok(Event::ControllerDied) => {
                     self.ready = false;
                     self.deaths += 1;

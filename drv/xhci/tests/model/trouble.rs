@@ -374,6 +374,30 @@ fn a_controller_that_left_the_bus_is_given_up_without_a_loop() {
     machine.check();
 }
 
+/// What cannot be reset is kept from memory, and who waited for a reset is told.
+#[test]
+fn the_broker_is_told_of_a_controller_that_is_gone_that_it_reaches_nothing() {
+    let plan = Plan::default().at(Time::ms(PLAYING), |parts| {
+        let Parts { fabric, controllers, .. } = parts;
+        controllers[0].kill(fabric, Death::Gone);
+        fabric.raise(IntId(bell::CONTROLLER0_PRIMARY));
+    });
+    let broker = |diary: &Diary| {
+        let mut driver = Driver::new();
+        driver.until_ready();
+        assert!(!driver.safe, "it runs");
+        while !driver.safe {
+            driver.wait();
+        }
+        say(diary, "safe");
+        idle(diary);
+    };
+    let mut machine = Machine::new(Personality::qemu(), 0, plan, idle, broker);
+    machine.run(PLAYING + 1_000);
+    assert!(machine.said("safe"), "{:?}", machine.diary.borrow());
+    machine.check();
+}
+
 /// It costs nothing while nobody wants it, and whoever does finds out whether it is
 /// back: each question is one attempt.
 #[test]

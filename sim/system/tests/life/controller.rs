@@ -88,3 +88,27 @@ fn a_controller_that_died_unseen_is_found_out_by_who_wakes_the_system_up() {
         world.assert_nobody_died("a controller that died unseen");
     }
 }
+
+/// Nothing is taken from a controller that nobody can say has stopped; one that was
+/// kept from memory has, and may never come back.
+#[test]
+fn a_controller_that_is_gone_for_good_when_the_mapper_dies_keeps_no_session() {
+    for seed in 0..8 {
+        let mut world = World::with_headset(seed);
+        let mut rng = Rng::new(seed);
+        let sequence = world.begin(&sound(2_000), Path::Offload, u64::from(rng.range(0, 400)));
+        {
+            let board = &mut *world.scene.machine.board_mut();
+            board.parts.controllers[0].kill(&mut board.parts.fabric, Death::Gone);
+            if seed % 2 == 1 {
+                board.parts.fabric.raise(IntId(bell::CONTROLLER0_PRIMARY));
+            }
+        }
+        let mapper = world.scene.machine.task_named("iommu").expect("there is one");
+        world.scene.machine.kill(mapper);
+        world.failure(sequence, Time::ms(1_500));
+        world.scene.run_for(Time::ms(15_000));
+        world.accept_mapper_death();
+        world.assert_at_rest("gone for good");
+    }
+}

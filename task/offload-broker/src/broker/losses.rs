@@ -89,8 +89,9 @@ impl Broker {
         self.unpark(now);
     }
 
-    /// A controller was reset: nothing of any session runs there any more.
-    pub(super) fn controller_ready(&mut self, now: u64, controller: u8) {
+    /// A controller was reset, or is kept from memory: nothing of any session is in its
+    /// reach any more.
+    pub(super) fn controller_safe(&mut self, now: u64, controller: u8) {
         self.happen_to(now, Event::Quiesced, &|facts, _| facts.is_on(controller));
         self.unpark(now);
     }

@@ -76,7 +76,9 @@ impl Executor<'_> {
                 Ok(
                     Event::PortChanged { .. } | Event::IsochProgress { .. } | Event::ControllerDied,
                 ) => {}
-                Ok(Event::ControllerReady) => self.feed(Input::ControllerReady(controller)),
+                Ok(Event::ControllerReady | Event::ControllerSafe) => {
+                    self.feed(Input::ControllerSafe(controller))
+                }
                 Err(_) => return self.server_died(),
             }
         }

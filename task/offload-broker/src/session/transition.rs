@@ -86,7 +86,7 @@ pub enum Event {
     },
     /// A server died.
     Lost(Server),
-    /// Its controller was reset, and runs nothing of it any more.
+    /// Its controller was reset, or is kept from memory: nothing of it runs any more.
     Quiesced,
     /// What could not be given back may be possible now.
     TryAgain,

@@ -317,7 +317,7 @@ impl World {
             Input::DriverDied(controller) => return self.die(Server::Xhci, controller),
             _ => {}
         }
-        if let Input::ControllerReady(ready) = input {
+        if let Input::ControllerSafe(ready) = input {
             let windows = &self.windows;
             self.placed_buffers.retain(|(controller, window, _)| {
                 *controller != ready || windows.contains_key(window)
