@@ -15,6 +15,7 @@ use judge::report::{Report, Table};
 use judge::sound::Sound;
 pub(crate) use look::FORMAT;
 pub(crate) use options::{DeviceName, FaultName, PathName, Plan};
+pub(crate) use scenario::load as load_scenario;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -60,10 +61,10 @@ pub(crate) struct Sim {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Write what a debugger would see, for `tasks`, `ringbuf` and `counters --dump`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "scenario"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     dump: Option<PathBuf>,
     /// See it so many milliseconds after power-on, and not at the end
-    #[arg(long, value_name = "MS", requires = "dump")]
+    #[arg(long, value_name = "MS", requires = "dump", conflicts_with = "scenario")]
     look_at: Option<u32>,
     /// Play a run that `explore` found, step by step
     #[arg(long, value_name = "FILE", conflicts_with_all = ["wav", "out", "device", "path", "seed", "seeds", "fault"])]

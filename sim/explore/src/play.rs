@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use system::look::Look;
 use system::scene::{Beginning, Deed, Port, Scene};
 use usb_model::Pcap;
 use usb_model::headset::{Model, headset};
@@ -44,6 +45,9 @@ pub struct Ran {
     pub hash: u64,
     /// The longest times.
     pub longest: Longest,
+    /// What a debugger would see before the stream that has to be exact, of a run that
+    /// was told.
+    pub look: Option<Look>,
     /// Whether its [`Sinks`] could be written, each to its end.
     pub written: io::Result<()>,
 }
@@ -56,6 +60,7 @@ impl Default for Ran {
             points: Vec::new(),
             hash: 0,
             longest: Longest::default(),
+            look: None,
             written: Ok(()),
         }
     }
@@ -359,6 +364,7 @@ impl<'a> Play<'a> {
             ran.struck = points.struck().to_vec();
         }
         self.come_back();
+        ran.look = self.story.map(|_| Look::at(&self.scene.machine));
         self.play_on();
         self.look_back(&ran.struck);
         self.tell_of_faults(&ran.struck);

@@ -1,25 +1,33 @@
 //! A run that `cargo xtask explore` found, step by step.
 
 use crate::root;
-use crate::sim::{Bad, Output, Sim, each_its_own, verdict};
+use crate::sim::{Bad, Output, Sim, each_its_own, look, verdict};
 use crate::style::{BAD, DIM, GOOD, HEAD};
 use anstream::println;
-use explore::{Sinks, Stage, case, file};
+use explore::{Case, Sinks, Stage, case, file};
 use serde_json::json;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Plays the run that `path` describes.
-pub(crate) fn replay(sim: &Sim, path: &Path) -> Result<ExitCode, Bad> {
+/// The run that `path` describes, and its stage.
+pub(crate) fn load(path: &Path) -> Result<(Stage, Case), Bad> {
     let stage = Stage::load(&root().join("app.toml")).map_err(Bad)?;
     let text = fs::read_to_string(path)
         .map_err(|error| Bad(format!("{} cannot be read: {error}", path.display())))?;
     let run = file::read(stage.description(), &text)
         .map_err(|error| Bad(format!("{}: {error}", path.display())))?;
+    Ok((stage, run))
+}
+
+/// Plays the run that `path` describes.
+pub(crate) fn replay(sim: &Sim, path: &Path) -> Result<ExitCode, Bad> {
+    let (stage, run) = load(path)?;
     let pcap = sim.pcap.clone().map(Output::new).transpose()?;
     let trace = sim.trace.clone().map(Output::new).transpose()?;
-    each_its_own([pcap.as_ref(), trace.as_ref(), None])?;
+    let dump = sim.dump.clone().map(Output::new).transpose()?;
+    each_its_own([pcap.as_ref(), trace.as_ref(), dump.as_ref()])?;
     let sinks = Sinks {
         trace: trace.as_ref().map(Output::writer).transpose()?,
         pcap: pcap.as_ref().map(Output::writer).transpose()?,
@@ -33,7 +41,11 @@ pub(crate) fn replay(sim: &Sim, path: &Path) -> Result<ExitCode, Bad> {
     std::panic::set_hook(Box::new(|_| {}));
     let (ran, story) = stage.tell(&run, sinks);
     ran.written.map_err(|error| Bad(format!("the trace or capture cannot be written: {error}")))?;
-    for output in [pcap, trace].into_iter().flatten() {
+    if let (Some(output), Some(look)) = (&dump, &ran.look) {
+        let text = look::json(stage.description(), look).to_string();
+        output.writer()?.write_all(text.as_bytes()).map_err(|error| output.failed(&error))?;
+    }
+    for output in [pcap, trace, dump].into_iter().flatten() {
         output.complete()?;
     }
     for (at, what) in &story {

@@ -2,14 +2,16 @@
 
 use super::{Failure, Target, conclude};
 use crate::run::COUNT_NS;
-use crate::sim::{DeviceName, FaultName, PathName, Plan};
+use crate::sim::{DeviceName, FaultName, PathName, Plan, load_scenario};
 use crate::style::{BAD, DIM, HEAD};
 use crate::{Bad, root};
 use ::view::{Entry, Ring, Story as Account, System, Value};
 use anstream::println;
+use explore::Sinks;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use system::image::Description;
-use system::look::RingLook;
+use system::look::{Look, RingLook};
 use system::run::{Setup, run};
 
 /// `cargo xtask story`
@@ -38,6 +40,9 @@ pub(crate) struct Story {
     /// Inject a fault
     #[arg(long, value_name = "KIND", requires = "sim")]
     fault: Option<FaultName>,
+    /// Of a run that `explore` found, up to the stream that has to be exact
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dump", "qmp", "sim"])]
+    scenario: Option<PathBuf>,
 }
 
 impl Story {
@@ -49,6 +54,11 @@ impl Story {
     fn account(&self) -> Result<Account, Failure> {
         if self.sim {
             return self.simulated().map_err(|Bad(why)| Failure::bad(why));
+        }
+        if let Some(file) = &self.scenario {
+            // What panics in the run ends it, and that is told.
+            std::panic::set_hook(Box::new(|_| {}));
+            return explored(file).map_err(|Bad(why)| Failure::bad(why));
         }
         of_board(&System::of(&self.target.dump()?))
     }
@@ -69,9 +79,7 @@ impl Story {
             look_at_ms: None,
             rings: Vec::new(),
         });
-        let rings: Vec<Ring> = finished.look.rings.into_iter().map(ring).collect();
-        let names = description.app().tasks.iter().map(|task| task.name.clone());
-        Ok(Account::of(&rings, 1, names.collect()))
+        Ok(of_simulated(description, finished.look))
     }
 
     fn show(&self, whole: Account) -> Result<(), Failure> {
@@ -100,6 +108,24 @@ impl Story {
         }
         Ok(())
     }
+}
+
+/// The account of a run that `explore` found.
+fn explored(file: &Path) -> Result<Account, Bad> {
+    let (stage, run) = load_scenario(file)?;
+    let (ran, _) = stage.tell(&run, Sinks::default());
+    let look = ran.look.ok_or_else(|| {
+        let why = ran.findings.first().map(ToString::to_string).unwrap_or_default();
+        Bad(format!("{}: the run did not come so far: {why}", file.display()))
+    })?;
+    Ok(of_simulated(stage.description(), look))
+}
+
+/// The account of a simulation.
+fn of_simulated(description: &Description, look: Look) -> Account {
+    let rings: Vec<Ring> = look.rings.into_iter().map(ring).collect();
+    let names = description.app().tasks.iter().map(|task| task.name.clone());
+    Account::of(&rings, 1, names.collect())
 }
 
 /// The account of a board.
@@ -169,11 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_found_is_told_with_its_fault() {
+        let file = std::env::temp_dir().join("a-run-that-was-found.toml");
+        let run = "scenario = \"stream\"\nseed = 3\n\n[[fault]]\n\
+                   at = \"controller0 packet 20\"\nwhat = \"unplug 0\"\n";
+        std::fs::write(&file, run).expect("a file");
+        let account = super::explored(&file).map_err(|bad| bad.0).expect("it runs");
+        let [session] = account.sessions()[..] else { panic!("{:?}", account.sessions()) };
+        let told = account.of_session(session).expect("there is one").to_string();
+        for words in ["Running", "detached", "Draining", "DropEndpoints", "Free"] {
+            assert!(told.contains(words), "no `{words}`:\n{told}");
+        }
+        assert_eq!(told.lines().find(|line| line.chars().count() > 80), None);
+    }
+
+    #[test]
     fn where_to_look_is_one_place() {
         let refused =
             |arguments: &[&str]| Alone::try_parse_from([&["story"], arguments].concat()).is_err();
         assert!(refused(&["--sim", "--dump", "x"]) && refused(&["--sim", "--qmp", "x"]));
-        assert!(refused(&["--seed", "2"]) && refused(&["--dump", "x", "--qmp", "x"]));
+        assert!(refused(&["--sim", "--scenario", "x"]) && refused(&["--seed", "2"]));
+        assert!(refused(&["--scenario", "x", "--dump", "y"]));
+        assert!(refused(&["--dump", "x", "--qmp", "x"]));
         assert_eq!(parsed(&["3"]).session, Some(3));
     }
 }
