@@ -141,6 +141,9 @@ impl Play<'_> {
     /// What the models and the kernel saw in the whole run.
     pub(crate) fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
+        if self.stage.is_precise() {
+            self.findings.extend(self.stranger.wrong_answer().map(Finding::Answer));
+        }
         // None of these takes a device away.
         let stays = |what: What| {
             matches!(
