@@ -220,7 +220,9 @@ impl Stranger {
         if let Some(wrong) = answers::wrong(&response) {
             self.0.wrong.borrow_mut().get_or_insert(wrong);
         }
-        if frame.to == HERE && response.status == Some(Status::SUCCESS) {
+        // What is granted later may follow from the first.
+        let first = self.0.granted.get().is_none();
+        if first && frame.to == HERE && response.status == Some(Status::SUCCESS) {
             let asked = self.0.asked.borrow();
             let ask = asked.get(usize::from(txn.0).wrapping_sub(1)).copied();
             self.0.granted.set(ask.or(Some(Ask::OtherMessage)));
