@@ -42,10 +42,10 @@ pub(crate) struct Explore {
     points: bool,
     /// Instead: seed defects into a copy, and look for each [default: sim/mutants]
     #[arg(
-        long, value_name = "DIR", num_args = 0..=1, default_missing_value = "sim/mutants",
+        long, value_name = "DIR", num_args = 0..=1,
         conflicts_with_all = ["schedules", "systematic", "points", "scenarios"]
     )]
-    mutants: Option<PathBuf>,
+    mutants: Option<Option<PathBuf>>,
     /// With --mutants: only this one; may be given several times
     #[arg(long = "mutant", value_name = "NAME", requires = "mutants")]
     names: Vec<String>,
@@ -78,7 +78,7 @@ impl Explore {
 
     fn try_run(&self) -> Result<bool, String> {
         if let Some(folder) = &self.mutants {
-            let folder = &root().join(folder);
+            let folder = &folder.clone().unwrap_or_else(|| root().join("sim/mutants"));
             let (names, seed, seconds, json) = (&self.names, self.seed, self.seconds, self.json);
             return mutants::Hunt { folder, names, seed, seconds, json }.run();
         }

@@ -6,6 +6,7 @@
 use crate::style::{BAD, DIM, GOOD};
 use crate::{BAD_INPUT, MISSING, WRONG, root};
 use anstream::{eprintln, println};
+use clap::builder::PossibleValue;
 use fuzz::{TARGETS, Target};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -28,7 +29,7 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 )]
 pub(crate) struct Fuzz {
     /// What is fuzzed [default: each in turn]
-    #[arg(value_parser = TARGETS.map(|target| target.name))]
+    #[arg(value_parser = TARGETS.map(|target| PossibleValue::new(target.name).help(target.about)))]
     target: Option<String>,
     /// How long, each
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
@@ -93,7 +94,7 @@ impl Fuzz {
         let corpus = work.join("corpus");
         fs::create_dir_all(&corpus)?;
         let mut command = Command::new(binary);
-        command.env("SOTTO_FUZZ", target.name).current_dir(root());
+        command.env("SOTTO_FUZZ", target.name);
         command.arg(format!("-artifact_prefix={}/", work.display()));
         match &self.input {
             Some(input) => {
@@ -128,6 +129,8 @@ impl Fuzz {
             if outcome.crash.is_none() {
                 return Err(std::io::Error::other("the fuzzer did not come to its end"));
             }
+        } else if self.input.is_some() && outcome.runs == 0 {
+            return Err(std::io::Error::other("the fuzzer did not try the input"));
         } else if self.keep {
             merge(binary, target, &corpus)?;
         }
@@ -147,6 +150,9 @@ impl Fuzz {
                 println!("  again: cargo xtask fuzz {target} --input {file}");
                 println!("  once it is mended, keep it in test/fuzz/crashes/{target}");
             }
+            None if self.input.is_some() => {
+                println!("{GOOD}✓{GOOD:#} {target:<12} takes it {DIM}({seconds:.1} s){DIM:#}");
+            }
             None => println!(
                 "{GOOD}✓{GOOD:#} {target:<12} {runs} inputs, {coverage} edges, {corpus} in the corpus \
                  {DIM}({seconds:.0} s){DIM:#}"
@@ -164,6 +170,10 @@ impl Outcome {
             words.get(at + 1)?.split('/').next()?.parse().ok()
         };
         self.runs = after("stat::number_of_executed_units:").unwrap_or(self.runs);
+        // One that was named: "Executed FILE in 0 ms".
+        if words.first() == Some(&"Executed") {
+            self.runs = 1;
+        }
         self.coverage = after("cov:").unwrap_or(self.coverage);
         self.corpus = after("corp:").unwrap_or(self.corpus);
         if let Some((_, file)) = line.split_once("Test unit written to ") {
@@ -236,5 +246,10 @@ mod tests {
         assert_eq!((outcome.coverage, outcome.corpus, outcome.runs), (311, 87, 123_456));
         outcome.read("artifact_prefix='a/'; Test unit written to a/crash-0123");
         assert_eq!(outcome.crash, Some(PathBuf::from("a/crash-0123")));
+        let mut named = Outcome::default();
+        named.read("Running: test/fuzz/corpus/qmi/0123");
+        assert_eq!(named.runs, 0);
+        named.read("Executed test/fuzz/corpus/qmi/0123 in 0 ms");
+        assert_eq!(named.runs, 1);
     }
 }

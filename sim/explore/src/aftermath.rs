@@ -141,6 +141,9 @@ impl Play<'_> {
     /// What the models and the kernel saw in the whole run.
     pub(crate) fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
+        if self.stage.is_precise() {
+            self.findings.extend(self.stranger.wrong_answer().map(Finding::Answer));
+        }
         // None of these takes a device away.
         let stays = |what: What| {
             matches!(
@@ -168,11 +171,21 @@ impl Play<'_> {
             let early = "a slot's target moved before its endpoints were dropped".to_owned();
             self.findings.push(Finding::Order(early));
         }
-        // Who pulls a headset leaves the DSP time to let go; who kills does not.
-        let pulled = |what: What| matches!(what, What::Unplug(_) | What::Replug(..));
+        // Who takes a headset away leaves the DSP time to let go; who kills does not.
+        let away = |what: What| {
+            matches!(
+                what,
+                What::Unplug(_)
+                    | What::Replug(..)
+                    | What::Reset(_)
+                    | What::Suspend
+                    | What::Hibernate
+                    | What::Resume
+            )
+        };
         let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);
         if alone
-            && self.case.strikes.iter().all(|strike| pulled(strike.what))
+            && self.case.strikes.iter().all(|strike| away(strike.what))
             && self.order.closed_unheard() > 0
         {
             let early = "the gate closed before the peer had let go".to_owned();

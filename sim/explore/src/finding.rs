@@ -44,6 +44,8 @@ pub enum Finding {
     StaleHandle(u32),
     /// Somebody was granted what nobody may have.
     Granted(String),
+    /// An answer to the DSP was not as it should be.
+    Answer(String),
     /// A message was answered so many milliseconds later.
     Unresponsive(u64),
 }
@@ -70,6 +72,7 @@ impl Finding {
             Self::Disconnected(_) => "disconnected".to_owned(),
             Self::StaleHandle(_) => "stale handle".to_owned(),
             Self::Granted(what) => format!("granted: {what}"),
+            Self::Answer(what) => format!("answer: {what}"),
             Self::Unresponsive(_) => "unresponsive".to_owned(),
         }
     }
@@ -110,6 +113,7 @@ impl fmt::Display for Finding {
                 write!(f, "handles of what is over reached something else, {count} times")
             }
             Self::Granted(what) => write!(f, "a stranger was granted what it asked for: {what}"),
+            Self::Answer(what) => write!(f, "the DSP was answered wrongly: {what}"),
             Self::Unresponsive(ms) => write!(f, "a server let a message wait for {ms} ms"),
         }
     }

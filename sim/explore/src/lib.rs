@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod aftermath;
+mod answers;
 pub mod case;
 pub mod choice;
 mod errands;

@@ -6,9 +6,12 @@ use crate::scenario::Scenario;
 use crate::search::Failure;
 use crate::stage::Stage;
 use fabric::Point;
+use std::time::{Duration, Instant};
 
 /// Runs that shrinking one failure may take.
 const BUDGET: u32 = 3_000;
+/// And how long: where a server goes round in circles, a run takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Small seeds that are tried.
 const SEEDS: u64 = 12;
 
@@ -16,12 +19,17 @@ const SEEDS: u64 = 12;
 /// faults, a simpler scenario, a smaller seed, earlier points.
 #[must_use]
 pub fn shrink(stage: Stage, failure: &Failure) -> Failure {
-    shrink_by(failure, |case| stage.play(case, false).findings)
+    shrink_by(failure, PATIENCE, |case| stage.play(case, false).findings)
 }
 
 /// The same, where `play` says what a case comes to.
-fn shrink_by(failure: &Failure, play: impl FnMut(&Case) -> Vec<Finding>) -> Failure {
-    let mut shrinking = Shrinking { play, best: failure.clone(), left: BUDGET };
+fn shrink_by(
+    failure: &Failure,
+    patience: Duration,
+    play: impl FnMut(&Case) -> Vec<Finding>,
+) -> Failure {
+    let until = Instant::now() + patience;
+    let mut shrinking = Shrinking { play, best: failure.clone(), left: BUDGET, until };
     loop {
         let before = shrinking.best.case.clone();
         shrinking.fewer();
@@ -37,11 +45,15 @@ struct Shrinking<P> {
     play: P,
     best: Failure,
     left: u32,
+    until: Instant,
 }
 
 impl<P: FnMut(&Case) -> Vec<Finding>> Shrinking<P> {
     /// Takes `case` if it still shows the first thing that was found.
     fn try_case(&mut self, case: Case) -> bool {
+        if Instant::now() >= self.until {
+            self.left = 0;
+        }
         if self.left == 0 || case == self.best.case {
             return false;
         }
@@ -106,12 +118,13 @@ impl<P: FnMut(&Case) -> Vec<Finding>> Shrinking<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::shrink_by;
+    use super::{PATIENCE, shrink_by};
     use crate::case::{Case, Strike, What};
     use crate::finding::Finding;
     use crate::scenario::Scenario;
     use crate::search::Failure;
     use fabric::{Point, Site};
+    use std::time::Duration;
 
     fn strike(site: Site, nth: u32, what: What) -> Strike {
         Strike { at: Point { site, nth }, what }
@@ -136,7 +149,7 @@ mod tests {
         ];
         let case = Case { scenario: Scenario::Toggle, seed: 123_456, strikes };
         let found = vec![Finding::Leak("votes", 1)];
-        let shrunk = shrink_by(&Failure { case, findings: found }, leaks);
+        let shrunk = shrink_by(&Failure { case, findings: found }, PATIENCE, leaks);
         let expected = vec![
             strike(Site::Send(3), 5, What::Kill),
             strike(Site::Command(0), 1, What::Unplug(0)),
@@ -155,6 +168,19 @@ mod tests {
         };
         let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
         let only = |other: &Case| if *other == case { vec![Finding::Down] } else { Vec::new() };
-        assert_eq!(shrink_by(&failure, only).case, case);
+        assert_eq!(shrink_by(&failure, PATIENCE, only).case, case);
+    }
+    /// Whoever waits for it waits no longer for runs that are slow.
+    #[test]
+    fn a_failure_stays_as_it_is_when_the_time_is_over() {
+        let case = Case {
+            scenario: Scenario::Toggle,
+            seed: 9,
+            strikes: vec![strike(Site::Send(3), 480, What::Kill)],
+        };
+        let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
+        let any = |_: &Case| vec![Finding::Down];
+        assert_eq!(shrink_by(&failure, Duration::ZERO, any).case, case);
+        assert_ne!(shrink_by(&failure, PATIENCE, any).case, case);
     }
 }

@@ -35,6 +35,12 @@ impl Stage {
         self.description
     }
 
+    /// Whether the image's broker answers in the dialect that has a number for each
+    /// cause.
+    pub(crate) fn is_precise(&self) -> bool {
+        self.description.app().dialect == app::Dialect::Precise
+    }
+
     /// `ms` milliseconds of music.
     pub(crate) fn sound(ms: u32) -> Sound {
         static WHOLE: OnceLock<Sound> = OnceLock::new();

@@ -6,6 +6,7 @@
 //! whether they are: nothing may be granted, nobody may die of it, and the
 //! program gets what it asks for, although its own requests come twice.
 
+use crate::answers;
 use dsp_abi::mailbox::{APP_NODE, DATAGRAM, DSP_NODE};
 use dsp_abi::monitor::{Call, MAIL_IN, MAIL_OUT};
 use program::core::{Core, Simulated};
@@ -42,11 +43,13 @@ enum Ask {
     LongHeader,
     /// A format that is none: an invalid request (D-11).
     NoFormat,
+    /// For a service interval that no alternate of the headset has (D-8).
+    ShortInterval,
     /// That another's stream ends.
     ForeignDisable,
 }
 
-const ASKS: [Ask; 8] = [
+const ASKS: [Ask; 9] = [
     Ask::Card256,
     Ask::OtherMessage,
     Ask::CutShort,
@@ -54,6 +57,7 @@ const ASKS: [Ask; 8] = [
     Ask::FieldTwice,
     Ask::LongHeader,
     Ask::NoFormat,
+    Ask::ShortInterval,
     Ask::ForeignDisable,
 ];
 
@@ -67,7 +71,8 @@ impl Ask {
             number_of_ch: Some(2),
             bit_rate: Some(48_000),
             xfer_buff_size: Some(0),
-            service_interval: None,
+            // A microframe; the headsets have alternates of a frame.
+            service_interval: (self == Self::ShortInterval).then_some(125),
         };
         let mut bytes = vec![0; qmi::MAX_DATAGRAM];
         let len = request.encode(txn, &mut bytes).expect("a request is short");
@@ -75,7 +80,7 @@ impl Ask {
         // The last field: a word.
         let field = len - TLV - 4;
         match self {
-            Self::Card256 | Self::NoFormat | Self::ForeignDisable => {}
+            Self::Card256 | Self::NoFormat | Self::ShortInterval | Self::ForeignDisable => {}
             Self::OtherMessage => bytes[3] = bytes[3].wrapping_add(1 + rng.below(4) as u8),
             // Within the last field.
             Self::CutShort => bytes.truncate(len - 1 - rng.below(3) as usize),
@@ -104,6 +109,8 @@ struct Memory {
     /// Whether it asks at all, or only listens.
     asks: bool,
     disconnects: Cell<u32>,
+    /// What was wrong with the first answer that was not as it should be.
+    wrong: RefCell<Option<String>>,
 }
 
 /// The stranger. Clones are the same one.
@@ -121,6 +128,7 @@ impl Stranger {
             granted: Cell::new(None),
             asks,
             disconnects: Cell::new(0),
+            wrong: RefCell::default(),
         }))
     }
 
@@ -132,6 +140,11 @@ impl Stranger {
     /// How often the program was told that a device goes.
     pub(crate) fn disconnects(&self) -> u32 {
         self.0.disconnects.get()
+    }
+
+    /// What was wrong with an answer to whomever.
+    pub(crate) fn wrong_answer(&self) -> Option<String> {
+        self.0.wrong.take()
     }
 
     /// Has a datagram go out if it is time, and says when the next one is due.
@@ -203,10 +216,13 @@ impl Stranger {
         {
             self.0.disconnects.set(self.0.disconnects.get() + 1);
         }
-        if frame.to == HERE
-            && let Ok((txn, response)) = StreamResponse::decode(payload)
-            && response.status == Some(Status::SUCCESS)
-        {
+        let Ok((txn, response)) = StreamResponse::decode(payload) else { return };
+        if let Some(wrong) = answers::wrong(&response) {
+            self.0.wrong.borrow_mut().get_or_insert(wrong);
+        }
+        // What is granted later may follow from the first.
+        let first = self.0.granted.get().is_none();
+        if first && frame.to == HERE && response.status == Some(Status::SUCCESS) {
             let asked = self.0.asked.borrow();
             let ask = asked.get(usize::from(txn.0).wrapping_sub(1)).copied();
             self.0.granted.set(ask.or(Some(Ask::OtherMessage)));
@@ -250,7 +266,7 @@ mod tests {
     /// other.
     #[test]
     fn what_is_malformed_is_no_request_and_the_rest_is_one() {
-        let whole = [Ask::Card256, Ask::NoFormat, Ask::ForeignDisable];
+        let whole = [Ask::Card256, Ask::NoFormat, Ask::ShortInterval, Ask::ForeignDisable];
         for ask in ASKS {
             for seed in 0..50 {
                 let bytes = ask.bytes(Txn(3), &mut Rng::new(seed));

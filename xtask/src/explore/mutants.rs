@@ -10,6 +10,7 @@ mod tree;
 use crate::root;
 use crate::style::{BAD, DIM, GOOD, HEAD};
 use anstream::println;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use patch::{Mutant, PatchFile};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 /// What the search may take beyond its time: the runs under way come to an end, and
 /// what was found is made simple.
 const GRACE: Duration = Duration::from_secs(120);
+/// What is switched on in the first search.
+const NONE: &str = "none of them";
 /// How often the search is looked at, whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -57,15 +60,32 @@ impl Hunt<'_> {
         let mutants = self.chosen(&patches)?;
         let place = root().join("target/mutants");
         let program = build(&place, &patches)?;
+        self.look_for_each(&program, &place, &mutants, began)
+    }
+
+    /// Looks for nothing, and then for each of them.
+    fn look_for_each(
+        &self,
+        program: &Path,
+        place: &Path,
+        mutants: &[&Mutant],
+        began: Instant,
+    ) -> Result<bool, String> {
         println!("{HEAD}{} defects{HEAD:#}", mutants.len());
-        let control = self.look(&program, None)?;
+        let control = self.look(program, None)?;
         let sound = control.found.is_empty();
         let (style, mark) = if sound { (GOOD, "✓") } else { (BAD, "✗") };
-        println!("{style}{mark}{style:#} {:<34} {}", "none of them", control.told("nothing"));
+        println!("{style}{mark}{style:#} {:<34} {}", NONE, control.told("nothing"));
+        if let Some(scenario) = &control.scenario {
+            let path = place.join("none.toml");
+            super::write(&path, scenario)?;
+            println!("  {DIM}cargo xtask sim --scenario {}{DIM:#}", path.display());
+            println!("  None is looked for while runs without any are not as they should be.");
+        }
         let mut rows = Vec::new();
         let mut missed = Vec::new();
         for mutant in mutants.iter().filter(|_| sound) {
-            let outcome = self.look(&program, Some(mutant))?;
+            let outcome = self.look(program, Some(mutant))?;
             let found = !outcome.found.is_empty();
             let (style, mark) = if found { (GOOD, "✓") } else { (BAD, "✗") };
             println!("{style}{mark}{style:#} {:<34} {}", mutant.name, outcome.told("missed"));
@@ -118,7 +138,10 @@ impl Hunt<'_> {
         }
         let named = self.names.iter().map(|name| {
             let found = all().find(|mutant| mutant.name == *name);
-            found.ok_or_else(|| format!("no patch seeds a defect called '{name}'"))
+            found.ok_or_else(|| {
+                let folder = self.folder.display();
+                format!("no patch in {folder} seeds a defect called '{name}'")
+            })
         });
         named.collect()
     }
@@ -141,13 +164,20 @@ impl Hunt<'_> {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.map_err(|error| failed(&error))?;
         let until = Instant::now() + Duration::from_secs(self.seconds) + GRACE;
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("  {msg}, {elapsed} of {prefix}");
+        bar.set_style(style.expect("the template is ours"));
+        bar.set_prefix(format!("{} s", self.seconds));
+        bar.set_message(mutant.map_or(NONE, |mutant| &mutant.name).to_owned());
         while child.try_wait().map_err(|error| failed(&error))?.is_none() {
             if Instant::now() > until {
                 let _ = child.kill();
                 return Err(failed(&"a run does not end"));
             }
+            bar.tick();
             std::thread::sleep(LOOK);
         }
+        bar.finish_and_clear();
         let mut said = String::new();
         let mut stdout = child.stdout.take().ok_or_else(|| failed(&"it says nothing"))?;
         stdout.read_to_string(&mut said).map_err(|error| failed(&error))?;
@@ -202,5 +232,73 @@ fn build(place: &Path, patches: &[PatchFile]) -> Result<PathBuf, String> {
         Ok(output.join("release/xtask"))
     } else {
         Err(format!("{} does not build", tree.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hunt, Mutant};
+    use serde_json::json;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::time::Instant;
+
+    /// A search that finds something when the switch is at `found`, and comes to no
+    /// end of its own at `dies`.
+    fn program(place: &Path, control: &[&str]) -> std::path::PathBuf {
+        let said = |first: &[&str]| {
+            let scenario = (!first.is_empty()).then_some("seed = 0\n");
+            json!({ "first": first, "runs": 9, "seconds": 0.5, "scenario": scenario })
+        };
+        let script = format!(
+            "#!/bin/sh\ncase \"$SOTTO_MUTANT\" in\nfound) printf '%s\\n' '{}';;\n\
+             missed) printf '%s\\n' '{}';;\ndies) exit 3;;\n*) printf '%s\\n' '{}';;\nesac\n",
+            said(&["1 votes are still held"]),
+            said(&[]),
+            said(control),
+        );
+        let path = place.join("program");
+        fs::write(&path, script).expect("it can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        path
+    }
+
+    /// Whether all is well with these defects, and the scenarios that are left.
+    fn hunt(control: &[&str], names: &[&str]) -> (bool, Vec<String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = program(folder.path(), control);
+        let mutants: Vec<Mutant> = names
+            .iter()
+            .map(|&name| Mutant {
+                name: name.to_owned(),
+                breaks: vec!["rule 4".to_owned()],
+                what: "Something is wrong.".to_owned(),
+            })
+            .collect();
+        let mutants: Vec<&Mutant> = mutants.iter().collect();
+        let hunt = Hunt { folder: folder.path(), names: &[], seed: 1, seconds: 5, json: true };
+        let right = hunt.look_for_each(&program, folder.path(), &mutants, Instant::now());
+        let mut left: Vec<String> = fs::read_dir(folder.path())
+            .expect("it is there")
+            .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".toml"))
+            .collect();
+        left.sort();
+        (right.expect("the searches end"), left)
+    }
+
+    #[test]
+    fn all_is_well_when_each_is_found_and_nothing_without_one() {
+        assert_eq!(hunt(&[], &["found"]), (true, vec!["found.toml".to_owned()]));
+        // What the simulator does not survive shows.
+        assert_eq!(hunt(&[], &["found", "dies"]), (true, vec!["found.toml".to_owned()]));
+        assert_eq!(hunt(&[], &["missed", "found"]), (false, vec!["found.toml".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_found_without_a_defect_is_left_to_be_played_and_none_is_looked_for() {
+        let (right, left) = hunt(&["a server is down"], &["found"]);
+        assert_eq!((right, left), (false, vec!["none.toml".to_owned()]));
     }
 }
