@@ -82,7 +82,7 @@ impl Explore {
             let (names, seed, seconds, json) = (&self.names, self.seed, self.seconds, self.json);
             return mutants::Hunt { folder, names, seed, seconds, json }.run();
         }
-        let stage = Stage::load(&root().join("app.toml"))?;
+        let stage = Stage::load(&root())?;
         let all = Scenario::ALL.to_vec();
         let scenarios = if self.scenarios.is_empty() { all } else { self.scenarios.clone() };
         // What panics in a run is one of its findings.
@@ -139,7 +139,7 @@ impl Explore {
             let points = search.points(scenario);
             let mut counts: BTreeMap<String, u64> = BTreeMap::new();
             for reached in &points {
-                let text = case::point_text(stage.description(), reached.point);
+                let text = case::point_text(stage.description(scenario), reached.point);
                 let site = text.rsplit_once(' ').map_or(text.as_str(), |(site, _)| site);
                 *counts.entry(site.to_owned()).or_default() += 1;
             }
@@ -164,7 +164,7 @@ impl Explore {
         json!({
             "runs": tally.runs,
             "first": first.map(ToString::to_string).collect::<Vec<_>>(),
-            "scenario": failure.map(|failure| file::write(stage.description(), &failure)),
+            "scenario": failure.map(|failure| file::write(stage, &failure)),
             "seconds": seconds,
         })
     }
@@ -222,7 +222,7 @@ fn write_failures(stage: Stage, tally: &Tally) -> Result<Vec<(PathBuf, Failure)>
         fs::create_dir_all(&folder)
             .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
         let path = folder.join(format!("{}.toml", written.len() + 1));
-        write(&path, &file::write(stage.description(), &shrunk))?;
+        write(&path, &file::write(stage, &shrunk))?;
         written.push((path, shrunk));
     }
     Ok(written)

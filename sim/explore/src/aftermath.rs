@@ -11,7 +11,7 @@ use dsp_abi::media::{Answer, Path, PlayerState};
 use fabric::points::Planned;
 use fabric::{Fault, Time};
 use judge::Verdict;
-use system::scene::{Deed, Port};
+use system::scene::{Deed, Socket};
 
 /// Time to come back in: tasks are started anew, controllers reset.
 const RECOVERY: Time = Time::ms(2_000);
@@ -32,19 +32,20 @@ impl Play<'_> {
         self.scene.ring(bell::RESUME);
         self.scene.run_for(RECOVERY + self.silence);
         let there: Vec<bool> = {
-            let mut board = self.scene.machine.board_mut();
-            let controllers = &mut board.parts.controllers;
-            let mut there = |port: &Port| controllers[port.controller].device(port.port).is_some();
-            self.ports.iter().map(&mut there).collect()
+            let board = self.scene.machine.board();
+            let controllers = &board.parts.controllers;
+            let there = |at: Socket| controllers[at.port.controller].device_at(at.place());
+            self.seats.iter().map(|seat| there(seat.at).is_some()).collect()
         };
-        // Every second time one that is left is enough.
-        let enough = self.case.seed % 2 == 1 && there.contains(&true);
-        for (place, &port) in self.ports.iter().enumerate() {
+        // Every second time one headset that is left is enough.
+        let mut left = self.seats.iter().zip(&there);
+        let left = left.any(|(seat, &there)| seat.is_headset() && there);
+        let enough = self.case.seed % 2 == 1 && left;
+        for (seat, there) in self.seats.iter().zip(there) {
             // One that is there stays.
-            if there[place] || enough {
-                continue;
+            if !there && !enough {
+                self.scene.plug_at(seat.at, seat.device());
             }
-            self.scene.plug(port, self.models[place], self.case.seed + place as u64);
         }
         if self.command.is_some() {
             // Whoever gave it rings again.
@@ -65,6 +66,10 @@ impl Play<'_> {
         };
         let leaks = audit.leaks();
         let (cards, devices) = (audit.usb_audio.cards, audit.usb_core.devices);
+        let hubs = u8::from(self.case.scenario.has_hub());
+        let second = audit.xhci1.unwrap_or_default();
+        let slots = audit.xhci.slots + second.slots;
+        let sidebands = audit.xhci.sidebands + second.sidebands;
         // A number stays taken until the peer has let go of what it had of the card.
         let plain = self.case.strikes.is_empty();
         let held = [
@@ -76,12 +81,15 @@ impl Play<'_> {
             ("pages of a controller's", leaks.bus_pages),
             ("pages in quarantine", leaks.quarantined),
             ("sessions", audit.broker.sessions.into()),
-            ("sidebands", audit.xhci.sidebands.into()),
+            ("sidebands", sidebands.into()),
             ("windows", audit.iommu.windows.into()),
             ("grants", audit.iommu.grants.into()),
             ("streams of the audio class", audit.usb_audio.open.into()),
-            ("slots without a device", audit.xhci.slots.abs_diff(devices).into()),
-            ("cards without a device", if plain { cards.abs_diff(devices).into() } else { 0 }),
+            ("slots without a device", slots.abs_diff(devices).into()),
+            (
+                "cards without a device",
+                if plain { (cards + hubs).abs_diff(devices).into() } else { 0 },
+            ),
         ];
         let held = held.into_iter().filter(|&(_, count)| count != 0);
         self.findings.extend(held.map(|(what, count)| Finding::Leak(what, count)));
@@ -99,7 +107,8 @@ impl Play<'_> {
         self.tell(|| "the next stream, which has to be exact".to_owned());
         let scene = &mut self.scene;
         let sound = Stage::sound(LAST_SOUND);
-        let marks: Vec<_> = self.ports.iter().map(|&port| scene.mark(port)).collect();
+        let sockets: Vec<Socket> = self.seats.iter().map(|seat| seat.at).collect();
+        let marks: Vec<_> = sockets.iter().map(|&at| scene.mark(at)).collect();
         let (before, ordered) = (scene.packets(), scene.now());
         self.order.begin();
         let sequence = scene.order(&sound, Path::Offload);
@@ -118,16 +127,13 @@ impl Play<'_> {
         if began > ENABLE {
             self.findings.push(Finding::Slow(began.0 / 1_000_000));
         }
-        let judged = self.ports.iter().zip(marks);
+        let judged = sockets.into_iter().zip(marks);
         let verdicts: Vec<Verdict> =
-            judged.map(|(&port, mark)| self.scene.judge(port, mark, &sound)).collect();
+            judged.map(|(at, mark)| self.scene.judge(at, mark, &sound)).collect();
         let played = verdicts.iter().filter(|verdict| verdict.packets > 0).count();
         let right = verdicts.iter().filter(|verdict| verdict.is_right()).count();
         if (played, right) != (1, 1) {
-            let told = verdicts.iter().map(|v| {
-                let gaps = v.gaps();
-                format!("{} packets, {gaps} gaps, {} frames", v.packets, v.frames_played)
-            });
+            let told = verdicts.iter().map(ToString::to_string);
             self.findings.push(Finding::NextInexact(told.collect::<Vec<_>>().join("; ")));
         }
         if self.case.scenario.records()
@@ -141,7 +147,7 @@ impl Play<'_> {
     /// What the models and the kernel saw in the whole run.
     pub(crate) fn look_back(&mut self, struck: &[(Time, Planned)]) {
         self.findings.extend(self.stranger.granted().map(Finding::Granted));
-        if self.stage.is_precise() {
+        if self.image.is_precise() {
             self.findings.extend(self.stranger.wrong_answer().map(Finding::Answer));
         }
         // None of these takes a device away.
@@ -183,7 +189,8 @@ impl Play<'_> {
                     | What::Resume
             )
         };
-        let alone = matches!(self.case.scenario, Scenario::Stream | Scenario::Feedback);
+        let alone = [Scenario::Stream, Scenario::Feedback, Scenario::Hub];
+        let alone = alone.contains(&self.case.scenario);
         if alone
             && self.case.strikes.iter().all(|strike| away(strike.what))
             && self.order.closed_unheard() > 0
@@ -222,7 +229,7 @@ impl Play<'_> {
     pub(crate) fn failure(&self, answer: Option<Answer>) -> Option<String> {
         let Some(answer) = answer else { return Some("no answer".to_owned()) };
         if answer.state != PlayerState::Done as u32 {
-            let tasks = &self.stage.description.app().tasks;
+            let tasks = &self.image.description.app().tasks;
             let server = tasks.get(answer.server as usize).map_or("?", |task| &task.name);
             return Some(system::run::explain(server, answer.code));
         }

@@ -39,13 +39,13 @@ pub enum What {
     Reset(u8),
     /// The headset at this place signals, if it sleeps.
     Signal(u8),
-    /// The controller fails without a word, and says so in USBSTS.HCE.
-    ControllerError,
+    /// This controller fails without a word, and says so in USBSTS.HCE.
+    ControllerError(u8),
     /// The same in USBSTS.HSE.
-    HostError,
-    /// The controller leaves its bus, and is back so many milliseconds later, as it
-    /// was when it was switched on.
-    LeaveBus(u32),
+    HostError(u8),
+    /// A controller leaves its bus, and is back so many milliseconds later, as it was
+    /// when it was switched on.
+    LeaveBus(u32, u8),
 }
 
 /// Something that goes wrong, and where.
@@ -78,16 +78,19 @@ impl fmt::Display for What {
             | Self::EndProgram
             | Self::Suspend
             | Self::Hibernate
-            | Self::Resume
-            | Self::ControllerError
-            | Self::HostError => Ok(()),
+            | Self::Resume => Ok(()),
             Self::Code(code) => write!(f, " {code}"),
             Self::Delay(us) | Self::Double(us) => write!(f, " {us}"),
             Self::Unplug(place) | Self::Reset(place) | Self::Signal(place) => {
                 write!(f, " {place}")
             }
             Self::Replug(place, ms) => write!(f, " {place} {ms}"),
-            Self::Silence(ms) | Self::LeaveBus(ms) => write!(f, " {ms}"),
+            Self::Silence(ms) => write!(f, " {ms}"),
+            // The first controller need not be named.
+            Self::ControllerError(0) | Self::HostError(0) => Ok(()),
+            Self::ControllerError(n) | Self::HostError(n) => write!(f, " {n}"),
+            Self::LeaveBus(ms, 0) => write!(f, " {ms}"),
+            Self::LeaveBus(ms, n) => write!(f, " {ms} {n}"),
         }
     }
 }
@@ -112,9 +115,9 @@ impl What {
             Self::Resume => "resume",
             Self::Reset(_) => "reset",
             Self::Signal(_) => "signal",
-            Self::ControllerError => "controller-error",
-            Self::HostError => "host-error",
-            Self::LeaveBus(_) => "leave-bus",
+            Self::ControllerError(_) => "controller-error",
+            Self::HostError(_) => "host-error",
+            Self::LeaveBus(..) => "leave-bus",
         }
     }
 
@@ -123,37 +126,41 @@ impl What {
     /// # Errors
     /// What would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut words = text.split_whitespace();
-        let name = words.next().unwrap_or_default();
-        let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
-        let small = |number: Option<u32>| number.and_then(|number| u8::try_from(number).ok());
-        let what = match name {
-            "kill" => Some(Self::Kill),
-            "refuse" => Some(Self::Refuse),
-            "code" => small(number()).map(Self::Code),
-            "drop" => Some(Self::Drop),
-            "delay" => number().map(Self::Delay),
-            "double" => number().map(Self::Double),
-            "unplug" => small(number()).map(Self::Unplug),
-            "replug" => small(number()).and_then(|place| Some(Self::Replug(place, number()?))),
-            "end-program" => Some(Self::EndProgram),
-            "silence" => number().map(Self::Silence),
-            "suspend" => Some(Self::Suspend),
-            "hibernate" => Some(Self::Hibernate),
-            "resume" => Some(Self::Resume),
-            "reset" => small(number()).map(Self::Reset),
-            "signal" => small(number()).map(Self::Signal),
-            "controller-error" => Some(Self::ControllerError),
-            "host-error" => Some(Self::HostError),
-            "leave-bus" => number().map(Self::LeaveBus),
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (&name, numbers) = words.split_first().unwrap_or((&"", &[]));
+        let numbers: Option<Vec<u32>> = numbers.iter().map(|word| word.parse().ok()).collect();
+        let small = |number: u32| u8::try_from(number).ok();
+        let what = match (name, numbers.as_deref().unwrap_or_default()) {
+            _ if numbers.is_none() => None,
+            ("kill", []) => Some(Self::Kill),
+            ("refuse", []) => Some(Self::Refuse),
+            ("code", &[code]) => small(code).map(Self::Code),
+            ("drop", []) => Some(Self::Drop),
+            ("delay", &[us]) => Some(Self::Delay(us)),
+            ("double", &[us]) => Some(Self::Double(us)),
+            ("unplug", &[place]) => small(place).map(Self::Unplug),
+            ("replug", &[place, ms]) => small(place).map(|place| Self::Replug(place, ms)),
+            ("end-program", []) => Some(Self::EndProgram),
+            ("silence", &[ms]) => Some(Self::Silence(ms)),
+            ("suspend", []) => Some(Self::Suspend),
+            ("hibernate", []) => Some(Self::Hibernate),
+            ("resume", []) => Some(Self::Resume),
+            ("reset", &[place]) => small(place).map(Self::Reset),
+            ("signal", &[place]) => small(place).map(Self::Signal),
+            ("controller-error", []) => Some(Self::ControllerError(0)),
+            ("controller-error", &[n]) => small(n).map(Self::ControllerError),
+            ("host-error", []) => Some(Self::HostError(0)),
+            ("host-error", &[n]) => small(n).map(Self::HostError),
+            ("leave-bus", &[ms]) => Some(Self::LeaveBus(ms, 0)),
+            ("leave-bus", &[ms, n]) => small(n).map(|n| Self::LeaveBus(ms, n)),
             _ => None,
         };
-        what.filter(|_| words.next().is_none()).ok_or_else(|| {
+        what.ok_or_else(|| {
             format!(
                 "'{text}' is no fault; one of kill, refuse, code N, drop, delay US, double US, \
                  unplug PLACE, replug PLACE MS, end-program, silence MS, suspend, hibernate, \
-                 resume, reset PLACE, signal PLACE, controller-error, host-error, \
-                 leave-bus MS"
+                 resume, reset PLACE, signal PLACE, controller-error [CONTROLLER], \
+                 host-error [CONTROLLER], leave-bus MS [CONTROLLER]"
             )
         })
     }

@@ -61,6 +61,8 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
     for place in 0..scenario.places() {
         all.push(What::Unplug(place));
         all.extend(OUT_MS.map(|ms| What::Replug(place, ms)));
+    }
+    for place in 0..scenario.headsets() {
         all.push(What::Reset(place));
         if scenario.sleeps() {
             all.push(What::Signal(place));
@@ -69,8 +71,10 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
     all.push(What::EndProgram);
     all.extend(SILENCE_MS.map(What::Silence));
     all.extend([What::Suspend, What::Hibernate, What::Resume]);
-    all.extend([What::ControllerError, What::HostError]);
-    all.extend(GONE_MS.map(What::LeaveBus));
+    for controller in 0..scenario.controllers() {
+        all.extend([What::ControllerError(controller), What::HostError(controller)]);
+        all.extend(GONE_MS.map(|ms| What::LeaveBus(ms, controller)));
+    }
     all
 }
 
@@ -176,7 +180,7 @@ const fn is_from_outside(what: What) -> bool {
 
 /// Whether a fault is the controller's own, which can strike anywhere, too.
 const fn is_of_the_controller(what: What) -> bool {
-    matches!(what, What::ControllerError | What::HostError | What::LeaveBus(_))
+    matches!(what, What::ControllerError(_) | What::HostError(_) | What::LeaveBus(..))
 }
 
 /// How often a point is looked for at which a kind of fault applies.

@@ -3,6 +3,7 @@
 
 use offload_broker_api::{BrokerError, OffloadBroker, RouteHandle, RouteRequest, RouteState};
 use system::auditor::{OFFLOAD_BROKER, USB_AUDIO, USB_CORE};
+use system::scene::Port;
 use usb_audio_api::{
     Completed, Drive, SampleFormat, StreamFormat, StreamId, TicketHandle, UsbAudio, UsbAudioError,
 };
@@ -122,12 +123,15 @@ fn completed(ticket: TicketHandle) -> Option<Completed> {
     None
 }
 
-/// Has the headset at a root port reset. Nobody waits for it.
-pub(crate) fn reset(port: u8) {
+/// Has the headset at a root port, or behind it, reset. Nobody waits for it.
+pub(crate) fn reset(at: Port) {
     let audio = UsbAudio::from(USB_AUDIO.get_task_id());
     let core = UsbCore::from(USB_CORE.get_task_id());
+    let place = (at.controller, at.port.0);
     for info in (0..usb_audio_api::MAX_CARDS).filter_map(|card| audio.card(card).ok()) {
-        if core.device(info.device).is_ok_and(|device| device.port == port)
+        if core
+            .device(info.device)
+            .is_ok_and(|device| (usize::from(device.controller), device.port) == place)
             && let Ok(ticket) = core.start_reset(info.device)
         {
             // It goes on by itself.

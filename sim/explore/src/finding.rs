@@ -38,6 +38,8 @@ pub enum Finding {
     Undone(String),
     /// A session was not taken down in the one order (DESIGN rule 6).
     Order(String),
+    /// What struck one controller was heard at the other.
+    Disturbed(String),
     /// The DSP was told that a device goes, and none did.
     Disconnected(u32),
     /// A handle of what is over reached what took its place (DESIGN rule 5).
@@ -69,6 +71,7 @@ impl Finding {
             Self::Slow(_) => "slow".to_owned(),
             Self::Undone(why) => format!("undone: {why}"),
             Self::Order(what) => format!("order: {what}"),
+            Self::Disturbed(_) => "disturbed".to_owned(),
             Self::Disconnected(_) => "disconnected".to_owned(),
             Self::StaleHandle(_) => "stale handle".to_owned(),
             Self::Granted(what) => format!("granted: {what}"),
@@ -106,6 +109,9 @@ impl fmt::Display for Finding {
             Self::Slow(ms) => write!(f, "an enable took {ms} ms"),
             Self::Undone(why) => write!(f, "nothing went wrong, and yet: {why}"),
             Self::Order(what) => write!(f, "a session was taken down in another order: {what}"),
+            Self::Disturbed(why) => {
+                write!(f, "what struck one controller was heard at the other: {why}")
+            }
             Self::Disconnected(count) => {
                 write!(f, "the DSP was told that a device goes, {count} times, and none did")
             }

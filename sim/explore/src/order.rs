@@ -127,21 +127,29 @@ impl Ladder {
             let index = description.app().index(name);
             index.map(|index| index.0).ok_or_else(|| format!("the image has no task {name}"))
         };
-        let message = |server: &str, operation: &str| {
+        let number = |server: &str, operation: &str| {
             let file = root.join("idl").join(format!("{server}.idol"));
             let interface = idol::check(&file).map_err(|all| {
                 all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
             })?;
             let found = interface.ops.iter().find(|op| op.name.text == operation);
             let found = found.ok_or_else(|| format!("{server} has no operation {operation}"))?;
-            Ok::<_, String>((index(server)?, found.number))
+            Ok::<_, String>(found.number)
         };
-        let asked = ASKED.iter().map(|&(step, server, operation)| {
-            message(server, operation).map(|(server, number)| (server, number, step))
-        });
+        let message = |server: &str, operation: &str| {
+            Ok::<_, String>((index(server)?, number(server, operation)?))
+        };
+        let mut asked = Vec::new();
+        for (step, server, operation) in ASKED {
+            let (first, number) = message(server, operation)?;
+            // Each controller has a driver, which is asked the same way.
+            let krate = &description.app().tasks[usize::from(first)].krate;
+            let alike = description.app().indexed().filter(|(_, task)| task.krate == *krate);
+            asked.extend(alike.map(|(server, _)| (server.0, number, step)));
+        }
         Ok(Self {
             broker: index("offload_broker")?,
-            asked: asked.collect::<Result<_, String>>()?,
+            asked,
             says: message("dsp_link", "send")?,
             hears: message("dsp_link", "pull")?,
         })

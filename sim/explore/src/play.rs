@@ -6,7 +6,8 @@ use crate::finding::Finding;
 use crate::order::Order;
 use crate::patience::{Longest, Patience};
 use crate::scenario::{ROUTE, Scenario};
-use crate::stage::Stage;
+use crate::seat::Seat;
+use crate::stage::{Image, Stage};
 use crate::story::{Line, Story};
 use crate::stranger::Stranger;
 use dsp_abi::bell;
@@ -20,7 +21,6 @@ use std::rc::Rc;
 use system::look::Look;
 use system::scene::{Beginning, Deed, Port, Scene};
 use usb_model::Pcap;
-use usb_model::headset::{Model, headset};
 use usb_types::Direction;
 use xhc::{Death, Personality};
 
@@ -71,7 +71,7 @@ impl Default for Ran {
 pub struct Sinks {
     /// Every record, as text.
     pub trace: Option<Box<dyn Write>>,
-    /// Every packet, as `usbmon` sees them.
+    /// Every packet of the first controller, as `usbmon` sees them.
     pub pcap: Option<Box<dyn Write>>,
 }
 
@@ -113,9 +113,9 @@ fn guarded(run: impl FnOnce() -> Ran) -> Ran {
 pub(crate) struct Play<'a> {
     pub(crate) scene: Scene,
     pub(crate) case: &'a Case,
-    pub(crate) stage: Stage,
-    pub(crate) ports: Vec<Port>,
-    pub(crate) models: Vec<Model>,
+    pub(crate) image: Image,
+    /// By place.
+    pub(crate) seats: Vec<Seat>,
     /// The command that was given and not answered.
     pub(crate) command: Option<u32>,
     /// For how long the DSP is made to be silent, in all.
@@ -133,11 +133,12 @@ pub(crate) struct Play<'a> {
 
 /// What a scenario can do.
 impl Play<'_> {
-    /// Plugs the headset of a place in, so many microseconds from now.
+    /// Plugs in what belongs at a place, so many microseconds from now.
     pub(crate) fn plug(&mut self, place: usize, after_us: u64) {
-        self.tell(|| format!("headset {place} is plugged in {after_us} µs from now"));
-        let device = headset(self.models[place], self.case.seed + place as u64);
-        self.scene.after(Time::us(after_us), Deed::Plug(self.ports[place], device));
+        let seat = self.seats[place];
+        let what = if seat.is_headset() { "headset" } else { "hub" };
+        self.tell(|| format!("{what} {place} is plugged in {after_us} µs from now"));
+        self.scene.after(Time::us(after_us), Deed::Plug(seat.at, seat.device()));
     }
 
     /// Gives the player a command.
@@ -167,9 +168,10 @@ impl Play<'_> {
         }
         let bytes = 2 * ROUTE as usize;
         let pcm = self.scene.recording(bytes);
-        let Port { controller, port } = self.ports[place];
+        let at = self.seats[place].at;
         let board = self.scene.machine.board();
-        let spoken = board.parts.controllers[controller].device(port).and_then(|d| d.spoken());
+        let controller = &board.parts.controllers[at.port.controller];
+        let spoken = controller.device_at(at.place()).and_then(|device| device.spoken());
         let take = spoken.and_then(|spoken| spoken.takes.last());
         match take {
             Some(take) if take.missed == 0 && take.pcm.get(..bytes) == Some(&pcm[..]) => Ok(()),
@@ -240,21 +242,17 @@ impl Play<'_> {
 
 impl<'a> Play<'a> {
     fn power_on(stage: Stage, case: &'a Case, sinks: Sinks, story: Option<&'a Story>) -> Self {
-        let models = case.scenario.models(case.seed);
-        let personality = roomy(case.seed, models.len(), case.scenario.streams());
-        let ports: Vec<Port> = (0..models.len() as u8)
-            .map(|n| personality.usb2_port(n).expect("it has room"))
-            .map(|port| Port { controller: 0, port })
-            .collect();
+        let (image, scenario) = (stage.image(case.scenario), case.scenario);
+        let personality = roomy(case.seed, scenario.ports(), scenario.streams());
         let beginning = Beginning {
-            description: stage.description,
+            description: image.description,
             personality,
-            room: Stage::sound(case.scenario.longest().max(LAST_SOUND)).pcm.len(),
+            room: Stage::sound(scenario.longest().max(LAST_SOUND)).pcm.len(),
             deeds: Vec::new(),
             seed: case.seed,
         };
-        let (patience, order) = (Patience::default(), Order::new(stage.ladder));
-        let stranger = Stranger::new(case.seed, case.scenario == Scenario::Stranger);
+        let (patience, order) = (Patience::default(), Order::new(image.ladder));
+        let stranger = Stranger::new(case.seed, scenario == Scenario::Stranger);
         let other = stranger.clone();
         let program = move || program::main(&other);
         let scene = Scene::power_on_with(beginning, program, |parts| {
@@ -270,10 +268,16 @@ impl<'a> Play<'a> {
                 patience.hear(at, record);
                 order.hear(at, record);
                 if let Some(story) = &story {
-                    story.hear(stage, at, record);
+                    story.hear(image, at, record);
                 }
             }));
         });
+        let port = |controller: usize, n: usize| {
+            let board = scene.machine.board();
+            let port = board.parts.controllers[controller].personality().usb2_port(n as u8);
+            Port { controller, port: port.expect("every controller has one, and this has room") }
+        };
+        let seats = scenario.seats(case.seed, port);
         let silence = case.strikes.iter().map(|strike| match strike.what {
             What::Silence(ms) => u64::from(ms),
             _ => 0,
@@ -283,9 +287,8 @@ impl<'a> Play<'a> {
         let mut play = Self {
             scene,
             case,
-            stage,
-            ports,
-            models,
+            image,
+            seats,
             command,
             silence,
             findings,
@@ -303,11 +306,11 @@ impl<'a> Play<'a> {
     /// Has the case's faults strike.
     fn plan(&mut self) {
         for strike in &self.case.strikes {
-            let place = |place: u8| {
-                let place = usize::from(place);
-                let device = headset(*self.models.get(place)?, self.case.seed + place as u64);
-                Some((self.ports[place], device))
-            };
+            let seat = |place: u8| self.seats.get(usize::from(place));
+            let headset = |place| seat(place).filter(|seat| seat.is_headset());
+            let controllers = self.image.description.controllers();
+            let there = |n: u8| Some(usize::from(n)).filter(|&n| n < controllers);
+            let dies = |n, death| there(n).map(|n| Deed::Kill(n, death));
             let fault = match strike.what {
                 What::Kill => Ok(Fault::Kill),
                 What::Refuse => Ok(Fault::Refuse),
@@ -315,24 +318,24 @@ impl<'a> Play<'a> {
                 What::Drop => Ok(Fault::Drop),
                 What::Delay(us) => Ok(Fault::Delay(Time::us(us.into()))),
                 What::Double(us) => Ok(Fault::Double(Time::us(us.into()))),
-                What::Unplug(at) => Err(place(at).map(|(port, _)| Deed::Unplug(port))),
-                What::Replug(at, ms) => {
+                What::Unplug(place) => Err(seat(place).map(|seat| Deed::Unplug(seat.at))),
+                What::Replug(place, ms) => {
                     let after = Time::ms(ms.into());
-                    Err(place(at).map(|(port, device)| Deed::Replug(port, device, after)))
+                    Err(seat(place).map(|seat| Deed::Replug(seat.at, seat.device(), after)))
                 }
                 What::EndProgram => Err(Some(Deed::KillProgram)),
                 What::Silence(ms) => Err(Some(Deed::StarveProgram(Time::ms(ms.into())))),
                 What::Suspend => Err(Some(Deed::Ring(bell::SUSPEND))),
                 What::Hibernate => Err(Some(Deed::Ring(bell::HIBERNATE))),
                 What::Resume => Err(Some(Deed::Ring(bell::RESUME))),
-                What::Reset(at) => Err(place(at).map(|(port, _)| {
-                    let port = port.port.0;
+                What::Reset(place) => Err(headset(place).map(|seat| {
+                    let port = seat.at.port;
                     Deed::Errand(Box::new(move || reset(port)))
                 })),
-                What::Signal(at) => Err(place(at).map(|(port, _)| Deed::Signal(port))),
-                What::ControllerError => Err(Some(Deed::Kill(0, Death::ControllerError))),
-                What::HostError => Err(Some(Deed::Kill(0, Death::HostError))),
-                What::LeaveBus(ms) => Err(Some(Deed::Leave(0, Time::ms(ms.into())))),
+                What::Signal(place) => Err(headset(place).map(|seat| Deed::Signal(seat.at))),
+                What::ControllerError(n) => Err(dies(n, Death::ControllerError)),
+                What::HostError(n) => Err(dies(n, Death::HostError)),
+                What::LeaveBus(ms, n) => Err(there(n).map(|n| Deed::Leave(n, Time::ms(ms.into())))),
             };
             match fault {
                 Ok(fault) => {
@@ -340,7 +343,7 @@ impl<'a> Play<'a> {
                     board.parts.fabric.points.plan(strike.at, fault);
                 }
                 Err(Some(deed)) => self.scene.at_point(strike.at, deed),
-                // The scenario has no headset at that place.
+                // The scenario has no such place or controller.
                 Err(None) => {}
             }
         }
@@ -389,17 +392,17 @@ impl<'a> Play<'a> {
         for (at, planned) in struck {
             let strike = self.case.strikes.iter().find(|strike| strike.at == planned.point);
             let what = strike.map_or_else(String::new, |strike| strike.what.to_string());
-            let point = point_text(self.stage.description, planned.point);
+            let point = point_text(self.image.description, planned.point);
             story.tell(*at, format!("FAULT {what}, at {point}"));
         }
     }
 }
 
-/// The controller of that seed with ports for so many headsets, and an interrupter for
-/// each of so many streams.
-fn roomy(seed: u64, headsets: usize, streams: usize) -> Personality {
+/// The controller of that seed with so many ports, and an interrupter for each of so
+/// many streams.
+fn roomy(seed: u64, ports: usize, streams: usize) -> Personality {
     (0..)
         .map(|n: u64| Personality::seeded(seed.wrapping_add(n.wrapping_mul(0x9E37_79B9))))
-        .find(|p| usize::from(p.usb2_ports) >= headsets && usize::from(p.interrupters) > streams)
+        .find(|p| usize::from(p.usb2_ports) >= ports && usize::from(p.interrupters) > streams)
         .expect("some controller is like that")
 }

@@ -136,13 +136,13 @@ impl Search<'_> {
     #[must_use]
     pub fn by_chance(&mut self, schedules: u64) -> Tally {
         let (stage, scenarios, seed) = (self.stage, self.scenarios, self.seed);
-        let tasks = stage.description().app().tasks.len();
         let mut tally = Tally::default();
         let progress = &mut *self.progress;
         let group = |n: u64| {
             let mut rng = Rng::new(mix(seed, n));
             let scenario = scenarios[(n % scenarios.len() as u64) as usize];
             let seed = rng.bits() >> 16;
+            let tasks = stage.description(scenario).app().tasks.len();
             let plain = Case { scenario, seed, strikes: Vec::new() };
             let first = stage.play(&plain, true);
             let points = first.points.clone();
@@ -175,9 +175,9 @@ impl Search<'_> {
     /// All single faults.
     #[must_use]
     pub fn singles(&self) -> Vec<Case> {
-        let tasks = self.stage.description().app().tasks.len();
         let mut cases = Vec::new();
         for &scenario in self.scenarios {
+            let tasks = self.stage.description(scenario).app().tasks.len();
             for reached in self.points(scenario) {
                 for what in applicable(scenario, tasks, &reached) {
                     let strikes = vec![Strike { at: reached.point, what }];

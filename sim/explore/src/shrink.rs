@@ -1,6 +1,6 @@
 //! From a failure to the simplest one of its kind.
 
-use crate::case::{Case, Strike};
+use crate::case::{Case, Strike, parse_point, point_text};
 use crate::finding::Finding;
 use crate::scenario::Scenario;
 use crate::search::Failure;
@@ -19,17 +19,31 @@ const SEEDS: u64 = 12;
 /// faults, a simpler scenario, a smaller seed, earlier points.
 #[must_use]
 pub fn shrink(stage: Stage, failure: &Failure) -> Failure {
-    shrink_by(failure, PATIENCE, |case| stage.play(case, false).findings)
+    let play = |case: &Case| stage.play(case, false).findings;
+    shrink_by(failure, PATIENCE, |case, scenario| moved(stage, case, scenario), play)
 }
 
-/// The same, where `play` says what a case comes to.
+/// A case in another scenario, whose image numbers its tasks in its own way; `None`
+/// when that has no such points.
+fn moved(stage: Stage, case: &Case, scenario: Scenario) -> Option<Case> {
+    let (from, to) = (stage.description(case.scenario), stage.description(scenario));
+    let strikes = case.strikes.iter().map(|strike| {
+        let at = parse_point(to, &point_text(from, strike.at)).ok()?;
+        Some(Strike { at, ..*strike })
+    });
+    Some(Case { scenario, seed: case.seed, strikes: strikes.collect::<Option<_>>()? })
+}
+
+/// The same, where `moved` has a case in another scenario, and `play` says what one
+/// comes to.
 fn shrink_by(
     failure: &Failure,
     patience: Duration,
+    moved: impl Fn(&Case, Scenario) -> Option<Case>,
     play: impl FnMut(&Case) -> Vec<Finding>,
 ) -> Failure {
     let until = Instant::now() + patience;
-    let mut shrinking = Shrinking { play, best: failure.clone(), left: BUDGET, until };
+    let mut shrinking = Shrinking { moved, play, best: failure.clone(), left: BUDGET, until };
     loop {
         let before = shrinking.best.case.clone();
         shrinking.fewer();
@@ -41,14 +55,19 @@ fn shrink_by(
     }
 }
 
-struct Shrinking<P> {
+struct Shrinking<M, P> {
+    moved: M,
     play: P,
     best: Failure,
     left: u32,
     until: Instant,
 }
 
-impl<P: FnMut(&Case) -> Vec<Finding>> Shrinking<P> {
+impl<M, P> Shrinking<M, P>
+where
+    M: Fn(&Case, Scenario) -> Option<Case>,
+    P: FnMut(&Case) -> Vec<Finding>,
+{
     /// Takes `case` if it still shows the first thing that was found.
     fn try_case(&mut self, case: Case) -> bool {
         if Instant::now() >= self.until {
@@ -83,8 +102,9 @@ impl<P: FnMut(&Case) -> Vec<Finding>> Shrinking<P> {
     fn simpler(&mut self) {
         let own = self.best.case.scenario;
         for scenario in Scenario::ALL.into_iter().take_while(|&scenario| scenario != own) {
+            let Some(moved) = (self.moved)(&self.best.case, scenario) else { continue };
             for seed in 0..SEEDS {
-                if self.try_case(Case { scenario, seed, ..self.best.case.clone() }) {
+                if self.try_case(Case { seed, ..moved.clone() }) {
                     return;
                 }
             }
@@ -118,12 +138,14 @@ impl<P: FnMut(&Case) -> Vec<Finding>> Shrinking<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PATIENCE, shrink_by};
+    use super::{PATIENCE, moved, shrink_by};
     use crate::case::{Case, Strike, What};
     use crate::finding::Finding;
     use crate::scenario::Scenario;
     use crate::search::Failure;
+    use crate::stage::Stage;
     use fabric::{Point, Site};
+    use std::path::Path;
     use std::time::Duration;
 
     fn strike(site: Site, nth: u32, what: What) -> Strike {
@@ -149,7 +171,8 @@ mod tests {
         ];
         let case = Case { scenario: Scenario::Toggle, seed: 123_456, strikes };
         let found = vec![Finding::Leak("votes", 1)];
-        let shrunk = shrink_by(&Failure { case, findings: found }, PATIENCE, leaks);
+        let same = |case: &Case, scenario| Some(Case { scenario, ..case.clone() });
+        let shrunk = shrink_by(&Failure { case, findings: found }, PATIENCE, same, leaks);
         let expected = vec![
             strike(Site::Send(3), 5, What::Kill),
             strike(Site::Command(0), 1, What::Unplug(0)),
@@ -168,8 +191,9 @@ mod tests {
         };
         let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
         let only = |other: &Case| if *other == case { vec![Finding::Down] } else { Vec::new() };
-        assert_eq!(shrink_by(&failure, PATIENCE, only).case, case);
+        assert_eq!(shrink_by(&failure, PATIENCE, |_, _| None, only).case, case);
     }
+
     /// Whoever waits for it waits no longer for runs that are slow.
     #[test]
     fn a_failure_stays_as_it_is_when_the_time_is_over() {
@@ -179,8 +203,27 @@ mod tests {
             strikes: vec![strike(Site::Send(3), 480, What::Kill)],
         };
         let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
+        let same = |case: &Case, scenario| Some(Case { scenario, ..case.clone() });
         let any = |_: &Case| vec![Finding::Down];
-        assert_eq!(shrink_by(&failure, Duration::ZERO, any).case, case);
-        assert_ne!(shrink_by(&failure, PATIENCE, any).case, case);
+        assert_eq!(shrink_by(&failure, Duration::ZERO, same, any).case, case);
+        assert_ne!(shrink_by(&failure, PATIENCE, same, any).case, case);
+    }
+
+    #[test]
+    fn a_case_that_is_moved_to_another_image_strikes_the_same_task() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let stage = Stage::load(&root).expect("the images keep every rule");
+        let (two, one) = (Scenario::TwoControllers, Scenario::Stream);
+        let index = |scenario, name: &str| {
+            let index = stage.description(scenario).app().index(name);
+            index.expect("there is such a task").0 as u8
+        };
+        let case = |scenario, task| {
+            let strikes = vec![strike(Site::Send(index(scenario, task)), 7, What::Kill)];
+            Case { scenario, seed: 3, strikes }
+        };
+        assert_ne!(index(two, "usb_core"), index(one, "usb_core"));
+        assert_eq!(moved(stage, &case(two, "usb_core"), one), Some(case(one, "usb_core")));
+        assert_eq!(moved(stage, &case(two, "xhci1"), one), None);
     }
 }

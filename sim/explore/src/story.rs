@@ -1,6 +1,6 @@
 //! A run told step by step.
 
-use crate::stage::Stage;
+use crate::stage::Image;
 use fabric::{Record, Time};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -38,41 +38,47 @@ impl Story {
     }
 
     /// Hears of a record.
-    pub(crate) fn hear(&self, stage: Stage, at: Time, record: &Record) {
-        let task = |n: u16| {
-            let tasks = &stage.description().app().tasks;
-            tasks.get(usize::from(n)).map_or(system::auditor::NAME, |task| &task.name)
+    pub(crate) fn hear(&self, image: Image, at: Time, record: &Record) {
+        let task = |n: u16| image.task(n);
+        // Where there is one controller it need not be named.
+        let at_controller = |n: u8| match image.description.controllers() {
+            1 => String::new(),
+            _ => format!("controller {n}: "),
         };
         match *record {
             Record::Fault { task: n, kind } => self.tell(at, format!("{} dies: {kind}", task(n))),
             Record::Restart { task: n, generation } if generation > 0 => {
                 self.tell(at, format!("{} begins its life {}", task(n), generation + 1));
             }
-            Record::Command { words, code, .. } => {
+            Record::Command { controller, words, code } => {
                 let (kind, slot) = (words[3] >> 10 & 0x3F, words[3] >> 24);
                 let name = COMMANDS.iter().find(|(number, _)| *number == kind);
                 let name = name.map_or("command", |(_, name)| name);
                 let dci = words[3] >> 16 & 0x1F;
                 let endpoint = if dci == 0 { String::new() } else { format!(", endpoint {dci}") };
-                self.tell(at, format!("{name}, slot {slot}{endpoint}: code {code}"));
+                let controller = at_controller(controller);
+                self.tell(at, format!("{controller}{name}, slot {slot}{endpoint}: code {code}"));
             }
             Record::SmmuFault { kind, bus, .. } => {
                 self.tell(at, format!("the SMMU blocks {:#x}: record {kind:#04x}", bus.0));
             }
             Record::Violation { kind } => self.tell(at, format!("violation: {kind}")),
             Record::Packet { controller, device, endpoint, .. } if endpoint & 0x7F != 0 => {
-                self.packet(at, (controller, device, endpoint));
+                self.packet(at, (controller, device, endpoint), &at_controller(controller));
             }
             _ => {}
         }
     }
 
-    fn packet(&self, at: Time, key: (u8, u8, u8)) {
+    fn packet(&self, at: Time, key: (u8, u8, u8), controller: &str) {
         let Pages { lines, streams } = &mut *self.0.borrow_mut();
         let text = |count: u32, first: Time, last: Time| {
             let span = last.since(first).0 / 1_000_000;
             let (_, device, endpoint) = key;
-            format!("{count} packets, device {device}, endpoint {endpoint:#04x}, in {span} ms")
+            format!(
+                "{controller}{count} packets, device {device}, endpoint {endpoint:#04x}, \
+                 in {span} ms"
+            )
         };
         match streams.get_mut(&key) {
             Some((line, count, last)) if at.since(*last) < PAUSE => {

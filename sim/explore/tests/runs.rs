@@ -6,8 +6,8 @@ use fabric::{IntId, Point, Site};
 use std::path::Path;
 
 fn stage() -> Stage {
-    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app.toml");
-    Stage::load(&image).expect("the image keeps every rule")
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Stage::load(&root).expect("the images keep every rule")
 }
 
 fn plain(scenario: Scenario, seed: u64) -> Case {
@@ -75,7 +75,7 @@ fn every_kind_of_point_is_recorded() {
 
 #[test]
 fn a_point_in_words_is_read_back() {
-    let description = stage().description();
+    let description = stage().description(Scenario::Stream);
     let sites = [
         Site::Send(3),
         Site::Reply(1),
@@ -103,7 +103,7 @@ fn a_point_in_words_is_read_back() {
 
 #[test]
 fn a_case_as_a_file_is_read_back_and_a_wrong_one_is_refused_in_words() {
-    let description = stage().description();
+    let stage = stage();
     let point = |site, nth| Point { site, nth };
     let whats = [
         What::Kill,
@@ -124,8 +124,8 @@ fn a_case_as_a_file_is_read_back_and_a_wrong_one_is_refused_in_words() {
         (1..).zip(whats).map(|(n, what)| Strike { at: point(Site::Command(0), n), what }).collect();
     let case = Case { scenario: Scenario::TwoDevices, seed: 77, strikes };
     let failure = Failure { case: case.clone(), findings: vec![Finding::Down] };
-    let text = file::write(description, &failure);
-    assert_eq!(file::read(description, &text), Ok(case));
+    let text = file::write(stage, &failure);
+    assert_eq!(file::read(stage, &text), Ok(case));
     for (from, to, says) in [
         ("two-devices", "three-devices", "no scenario"),
         ("kill", "kiss", "no fault"),
@@ -133,7 +133,7 @@ fn a_case_as_a_file_is_read_back_and_a_wrong_one_is_refused_in_words() {
         ("command 1\"", "command one\"", "no point"),
         ("seed = 77", "seeds = 77", "unknown field"),
     ] {
-        let error = file::read(description, &text.replacen(from, to, 1)).expect_err(to);
+        let error = file::read(stage, &text.replacen(from, to, 1)).expect_err(to);
         assert!(error.contains(says), "{to}: {error}");
     }
 }
@@ -180,7 +180,7 @@ fn what_was_found_once_is_not_found_again() {
     let stage = stage();
     for (scenario, faults) in found {
         let strikes = faults.iter().map(|(at, what)| Strike {
-            at: parse_point(stage.description(), at).expect("a point"),
+            at: parse_point(stage.description(scenario), at).expect("a point"),
             what: What::parse(what).expect("a fault"),
         });
         let case = Case { strikes: strikes.collect(), ..plain(scenario, 0) };
@@ -198,7 +198,7 @@ fn what_was_found_once_is_not_found_again() {
 fn a_grant_of_a_broker_that_died_is_revoked_when_there_is_a_ticket() {
     let stage = stage();
     let strike = |at: &str, what| Strike {
-        at: parse_point(stage.description(), at).expect("a point"),
+        at: parse_point(stage.description(Scenario::Stream), at).expect("a point"),
         what,
     };
     let refused = (16..).take_while(|nth| {
@@ -217,7 +217,7 @@ fn a_grant_of_a_broker_that_died_is_revoked_when_there_is_a_ticket() {
 fn two_streams_of_a_device_that_end_at_once_may_each_be_where_they_are() {
     let stage = stage();
     let strike = |at: &str, what: &str| Strike {
-        at: parse_point(stage.description(), at).expect("a point"),
+        at: parse_point(stage.description(Scenario::Duplex), at).expect("a point"),
         what: What::parse(what).expect("a fault"),
     };
     let strikes = vec![strike("usb_core call 172", "kill"), strike("line81 edge 1", "silence 700")];
@@ -230,7 +230,8 @@ fn two_streams_of_a_device_that_end_at_once_may_each_be_where_they_are() {
 #[test]
 fn a_page_of_a_transfer_is_not_free_before_the_controller_has_stopped() {
     let stage = stage();
-    let at = parse_point(stage.description(), "iommu allocation 11").expect("a point");
+    let at =
+        parse_point(stage.description(Scenario::Sleeping), "iommu allocation 11").expect("a point");
     let what = What::parse("refuse").expect("a fault");
     let strikes = vec![Strike { at, what }];
     let case = Case { strikes, ..plain(Scenario::Sleeping, 100_679_320_159_239) };

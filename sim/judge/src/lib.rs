@@ -14,6 +14,8 @@ pub mod capture;
 pub mod report;
 pub mod sound;
 
+use std::fmt;
+
 /// An isochronous OUT packet as the wire had it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
@@ -79,6 +81,13 @@ impl Verdict {
     #[must_use]
     pub fn gaps(&self) -> u32 {
         self.wire_gaps.max(self.heard_gaps)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (packets, gaps, frames) = (self.packets, self.gaps(), self.frames_played);
+        write!(f, "{packets} packets, {gaps} gaps, {frames} frames")
     }
 }
 

@@ -19,7 +19,7 @@ use host::{
     Act, Barrier, BusError, By, Core1Death, Core1Order, Fate, Irq, MonitorAnswer, MonitorCall,
 };
 use usb_model::UsbDevice;
-use xhc::{PciAddress, Personality, Place, RootPort, Xhc};
+use xhc::{PciAddress, Personality, Place, Xhc};
 
 /// Controller `n` is the device after that many.
 const FIRST_CONTROLLER: u8 = 1;
@@ -74,16 +74,6 @@ impl Parts {
     /// Wakes the script with `token` at `at`.
     pub fn schedule(&mut self, at: Time, token: u32) {
         self.fabric.events.schedule(at, SCRIPT, token);
-    }
-
-    /// Plugs `device` into a port of controller `n`.
-    pub fn plug(&mut self, n: usize, port: RootPort, device: Box<dyn UsbDevice>) {
-        self.controllers[n].plug(&mut self.fabric, port, device);
-    }
-
-    /// Pulls what is plugged into a port of controller `n`.
-    pub fn unplug(&mut self, n: usize, port: RootPort) -> Option<Box<dyn UsbDevice>> {
-        self.controllers[n].unplug(&mut self.fabric, port)
     }
 
     /// Plugs `device` in at `place` of controller `n`.

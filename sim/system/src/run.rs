@@ -167,7 +167,7 @@ fn power_on(setup: &mut Setup<'_>) -> (Scene, RootPort) {
     let bell_at = Time::us(u64::from(rng.range(0, 30_000)));
     // One in four headsets is there before the power is.
     let plug_at = if rng.one_in(4) { Time::ZERO } else { plug_at };
-    let plug = Deed::Plug(Port { controller: 0, port }, headset(model, setup.seed));
+    let plug = Deed::Plug(Port { controller: 0, port }.into(), headset(model, setup.seed));
     let mut deeds = vec![(plug_at, plug), (bell_at, Deed::Ring(bell::PLAYER))];
     let rings = setup.rings.iter();
     deeds.extend(rings.map(|&(ms, bell)| (Time::ms(ms.into()), Deed::Ring(bell))));

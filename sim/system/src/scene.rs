@@ -43,7 +43,9 @@ pub struct Socket {
 }
 
 impl Socket {
-    fn place(self) -> Place {
+    /// The place at its controller.
+    #[must_use]
+    pub fn place(self) -> Place {
         Place { port: self.port.port, route: self.route }
     }
 }
@@ -57,15 +59,11 @@ impl From<Port> for Socket {
 /// Something that is done to the machine from outside.
 pub enum Deed {
     /// A device is plugged in.
-    Plug(Port, Box<dyn UsbDevice>),
+    Plug(Socket, Box<dyn UsbDevice>),
     /// What is plugged in there is pulled.
-    Unplug(Port),
+    Unplug(Socket),
     /// What is plugged in there is pulled, and this is plugged in after a while.
-    Replug(Port, Box<dyn UsbDevice>, Time),
-    /// A device is plugged into a hub.
-    PlugBehind(Socket, Box<dyn UsbDevice>),
-    /// What is plugged in there is pulled from its hub.
-    UnplugBehind(Socket),
+    Replug(Socket, Box<dyn UsbDevice>, Time),
     /// An interrupt line is raised.
     Ring(u16),
     /// The DSP's program ends where it is; its monitor starts it anew.
@@ -79,7 +77,7 @@ pub enum Deed {
     /// A controller is back on its bus.
     ComeBack(usize),
     /// The device that is plugged in there signals, if it sleeps and may.
-    Signal(Port),
+    Signal(Socket),
     /// The auditor does something when it has done what it was asked before.
     Errand(Errand),
 }
@@ -114,28 +112,20 @@ impl Script for Outside {
     fn wake(&mut self, parts: &mut Parts, monitor: &mut Monitor, token: u32) {
         let deed = self.deeds[token as usize].take().expect("a deed is done once");
         match deed {
-            // There is no room for a second plug in a socket.
-            Deed::Plug(Port { controller, port }, _)
-                if parts.controllers[controller].device(port).is_some() => {}
-            Deed::Plug(Port { controller, port }, device) => parts.plug(controller, port, device),
-            Deed::Unplug(Port { controller, port }) => {
-                self.pulled.extend(parts.unplug(controller, port));
-            }
-            Deed::Replug(port, device, after) => {
-                self.pulled.extend(parts.unplug(port.controller, port.port));
-                let token = self.plan(Deed::Plug(port, device));
-                parts.schedule(parts.fabric.now() + after, token);
-            }
-            Deed::PlugBehind(at, device) => {
-                // The hub may be gone, or the place be taken.
-                let place = at.place();
-                let controller = &parts.controllers[at.port.controller];
-                if controller.has_room_at(place) {
-                    parts.plug_at(at.port.controller, place, device);
+            Deed::Plug(at, device) => {
+                // The socket may be taken, or gone with its hub.
+                let n = at.port.controller;
+                if parts.controllers[n].has_room_at(at.place()) {
+                    parts.plug_at(n, at.place(), device);
                 }
             }
-            Deed::UnplugBehind(at) => {
+            Deed::Unplug(at) => {
                 self.pulled.extend(parts.unplug_at(at.port.controller, at.place()));
+            }
+            Deed::Replug(at, device, after) => {
+                self.pulled.extend(parts.unplug_at(at.port.controller, at.place()));
+                let token = self.plan(Deed::Plug(at, device));
+                parts.schedule(parts.fabric.now() + after, token);
             }
             Deed::Ring(line) => parts.fabric.raise(IntId(line)),
             Deed::KillProgram => monitor.kill_program(parts),
@@ -154,8 +144,9 @@ impl Script for Outside {
             Deed::ComeBack(controller) => {
                 parts.controllers[controller].come_back(&mut parts.fabric);
             }
-            Deed::Signal(Port { controller, port }) => {
-                parts.controllers[controller].wake_up(&mut parts.fabric, port);
+            Deed::Signal(at) => {
+                let Parts { fabric, controllers, .. } = parts;
+                controllers[at.port.controller].wake_up_at(fabric, at.place());
             }
             Deed::Errand(errand) => {
                 self.desk.send(errand);
@@ -179,9 +170,9 @@ pub struct Beginning {
     pub seed: u64,
 }
 
-/// What a device had taken at some time; [`Scene::judge`] looks at what came
-/// after it.
-#[derive(Copy, Clone, Debug)]
+/// What a device had taken at some time, power-on by default; [`Scene::judge`]
+/// looks at what came after it.
+#[derive(Copy, Clone, Debug, Default)]
 pub struct Mark {
     at: Time,
     packets: usize,
@@ -311,22 +302,22 @@ impl Scene {
 
     /// Plugs a headset of that model in, now.
     pub fn plug(&mut self, port: Port, model: usb_model::headset::Model, seed: u64) {
-        self.after(Time::ZERO, Deed::Plug(port, headset(model, seed)));
+        self.plug_at(port.into(), headset(model, seed));
     }
 
     /// Pulls what is plugged in there, now.
     pub fn unplug(&mut self, port: Port) {
-        self.after(Time::ZERO, Deed::Unplug(port));
+        self.unplug_at(port.into());
     }
 
     /// Plugs a device in at a socket, now.
     pub fn plug_at(&mut self, at: Socket, device: Box<dyn UsbDevice>) {
-        self.after(Time::ZERO, Deed::PlugBehind(at, device));
+        self.after(Time::ZERO, Deed::Plug(at, device));
     }
 
     /// Pulls what is plugged in there, now.
     pub fn unplug_at(&mut self, at: Socket) {
-        self.after(Time::ZERO, Deed::UnplugBehind(at));
+        self.after(Time::ZERO, Deed::Unplug(at));
     }
 
     /// Rings a bell, now: `bell::SUSPEND`, say.

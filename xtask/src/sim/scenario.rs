@@ -13,11 +13,11 @@ use std::process::ExitCode;
 
 /// The run that `path` describes, and its stage.
 pub(crate) fn load(path: &Path) -> Result<(Stage, Case), Bad> {
-    let stage = Stage::load(&root().join("app.toml")).map_err(Bad)?;
+    let stage = Stage::load(&root()).map_err(Bad)?;
     let text = fs::read_to_string(path)
         .map_err(|error| Bad(format!("{} cannot be read: {error}", path.display())))?;
-    let run = file::read(stage.description(), &text)
-        .map_err(|error| Bad(format!("{}: {error}", path.display())))?;
+    let run =
+        file::read(stage, &text).map_err(|error| Bad(format!("{}: {error}", path.display())))?;
     Ok((stage, run))
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn replay(sim: &Sim, path: &Path) -> Result<ExitCode, Bad> {
     };
     println!("{HEAD}{}{HEAD:#}, seed {}", run.scenario.name(), run.seed);
     for strike in &run.strikes {
-        let point = case::point_text(stage.description(), strike.at);
+        let point = case::point_text(stage.description(run.scenario), strike.at);
         println!("  {} at {point}", strike.what);
     }
     // What panics in the run is told as its end.
@@ -42,7 +42,7 @@ pub(crate) fn replay(sim: &Sim, path: &Path) -> Result<ExitCode, Bad> {
     let (ran, story) = stage.tell(&run, sinks);
     ran.written.map_err(|error| Bad(format!("the trace or capture cannot be written: {error}")))?;
     if let (Some(output), Some(look)) = (&dump, &ran.look) {
-        let text = look::json(stage.description(), look).to_string();
+        let text = look::json(stage.description(run.scenario), look).to_string();
         output.writer()?.write_all(text.as_bytes()).map_err(|error| output.failed(&error))?;
     }
     for output in [pcap, trace, dump].into_iter().flatten() {

@@ -118,7 +118,7 @@ fn explored(file: &Path) -> Result<Account, Bad> {
         let why = ran.findings.first().map(ToString::to_string).unwrap_or_default();
         Bad(format!("{}: the run did not come so far: {why}", file.display()))
     })?;
-    Ok(of_simulated(stage.description(), look))
+    Ok(of_simulated(stage.description(run.scenario), look))
 }
 
 /// The account of a simulation.
