@@ -15,6 +15,7 @@ use crate::controller::{Answer, Controller};
 use crate::controllers::{ControllerNumber, place};
 use crate::core::{Core, SELF, Trace, trace};
 use crate::device::{Device, PortNumber};
+use crate::enumerate::ATTEMPTS;
 use crate::hub::{Ask, Failure, Hub, Outcome, Wait, Want};
 use crate::ports::Port;
 use crate::{HUBS, MAX_HUB_PORTS, MAX_HUBS, ROOT_PORTS};
@@ -286,6 +287,9 @@ impl<C: Controller, const N: usize> Core<C, N> {
                 for number in (0..=MAX_HUB_PORTS as u8).filter(|n| changed >> n & 1 != 0) {
                     hub.want(Want::Look, number);
                 }
+                if let Ok((_, device)) = self.devices.find_mut(device) {
+                    device.attempt = 0;
+                }
             }
             // It will say so again.
             Err(_) => {}
@@ -326,13 +330,21 @@ impl<C: Controller, const N: usize> Core<C, N> {
         }
     }
 
-    /// A hub is of no use any more: what is behind it is as if it were pulled, and
-    /// nobody looks there again before the hub itself was.
+    /// A hub is of no use any more: what is behind it is as if it were pulled. It goes
+    /// all the way again; if it fails each time nobody looks there before the hub itself
+    /// was pulled.
     fn lose_hub(&mut self, device: DeviceHandle, why: Failure, now: u64) {
-        if let Ok((_, hub)) = self.devices.find(device) {
-            trace(Trace::HubFailed(hub.port, why));
+        let Ok((_, hub)) = self.devices.find(device) else { return };
+        let (port, attempt) = (hub.port, hub.attempt);
+        trace(Trace::HubFailed(port, why));
+        if attempt >= ATTEMPTS {
+            return self.clear_below(device, now);
         }
-        self.clear_below(device, now);
+        self.clear_port(port.index(), now);
+        // While the system sleeps it waits, as what is plugged in does.
+        if self.sleep.is_awake() {
+            self.attempt(port.index(), attempt + 1, now);
+        }
     }
 
     /// Takes everything behind a device out of the tree, what is furthest first.

@@ -183,7 +183,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
         }
     }
 
-    fn attempt(&mut self, index: usize, number: u8, now: u64) {
+    pub(crate) fn attempt(&mut self, index: usize, number: u8, now: u64) {
         let (enumeration, next) = Enumeration::new();
         let wait = Wait::Until(now);
         let attempt = Attempt { enumeration, wait, number, store: None, of: None };
@@ -376,7 +376,8 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     /// The device at a port is configured: it enters the tree.
     fn announce(&mut self, index: usize) {
-        let Port::Enumerating(Attempt { enumeration, store, of, .. }) = self.ports[index] else {
+        let Port::Enumerating(Attempt { enumeration, number, store, of, .. }) = self.ports[index]
+        else {
             return;
         };
         let (Some(slot), Some(store)) = (enumeration.slot(), store) else { return };
@@ -384,7 +385,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
         let length = usize::from(enumeration.length());
         let bytes = &self.stores[usize::from(store.0)][..length];
         let device = Device::new(
-            (port, slot, store),
+            (port, slot, store, number),
             enumeration.speed(),
             *enumeration.device(),
             *enumeration.header(),
