@@ -30,6 +30,14 @@ impl Play<'_> {
     /// system wakes up.
     pub(crate) fn come_back(&mut self) {
         self.scene.ring(bell::RESUME);
+        // A hub for which there was no place is left alone until it is pulled.
+        let core = self.image.description.app().index("usb_core").map(|index| index.0);
+        let refused = self.case.strikes.iter().any(|strike| {
+            strike.what == What::Refuse && strike.at.site.task().map(u16::from) == core
+        });
+        for seat in self.seats.iter().filter(|seat| refused && !seat.is_headset()) {
+            self.scene.unplug_at(seat.at);
+        }
         self.scene.run_for(RECOVERY + self.silence);
         let there: Vec<bool> = {
             let board = self.scene.machine.board();
@@ -171,9 +179,7 @@ impl Play<'_> {
         if longest > ANSWER {
             self.findings.push(Finding::Unresponsive(longest.0 / 1_000_000));
         }
-        // Of two streams of one slot the first may be at its end while the other's
-        // endpoints are just stopped.
-        if self.order.targets_moved_early() > 0 && !self.case.scenario.records() {
+        if self.order.targets_moved_early() > 0 {
             let early = "a slot's target moved before its endpoints were dropped".to_owned();
             self.findings.push(Finding::Order(early));
         }

@@ -90,10 +90,9 @@ const CROSSING: Time = Time::ms(1);
 const SETUP_STAGE: u32 = 2;
 const CONFIGURE_ENDPOINT: u32 = 12;
 const EVALUATE_CONTEXT: u32 = 13;
-const ENABLE_SLOT: u32 = 9;
-const DISABLE_SLOT: u32 = 10;
 const STOP_ENDPOINT: u32 = 15;
-const RESET_DEVICE: u32 = 17;
+/// Completion code (table 6-90).
+const SUCCESS: u8 = 1;
 /// bmRequestType and bRequest of SET_INTERFACE, and alternate 0 (USB 2.0 9.4.10).
 const SET_INTERFACE_0: u32 = 0x0B01;
 /// Interrupters' registers, in a controller's (5.5.2), and the doorbells behind them.
@@ -229,8 +228,8 @@ struct Heard {
     spoke: Cell<Option<Time>>,
     /// Gates that were closed then.
     closed: Cell<u32>,
-    /// Slots of which a stream's endpoint was stopped and none was configured since.
-    stopped: RefCell<BTreeSet<(u8, u8)>>,
+    /// Slots that may have endpoints which they were told to let go of.
+    unsure: RefCell<BTreeSet<(u8, u8)>>,
     /// Slots' own events that were sent elsewhere then.
     early: Cell<u32>,
 }
@@ -262,9 +261,7 @@ impl Order {
         } else if asked == Some(self.ladder.hears) && talk.get() == Talk::Answered {
             talk.set(Talk::Heard);
         }
-        if let Record::Command { controller, words, .. } = *record {
-            self.command(controller, words[3]);
-        }
+        self.target(record);
         let Some(step) = self.ladder.step(record) else { return };
         if step == S::CloseGate && talk.get() != Talk::Heard {
             self.heard.closed.set(self.heard.closed.get() + 1);
@@ -278,28 +275,28 @@ impl Order {
         }
     }
 
-    /// Where a slot's own events go changes when its endpoints are gone, or there anew.
-    fn command(&self, controller: u8, control: u32) {
-        let slot = (controller, (control >> 24) as u8);
-        let mut stopped = self.heard.stopped.borrow_mut();
-        match control >> 10 & 0x3F {
-            STOP_ENDPOINT if control >> 16 & 0x1F > 1 => {
-                stopped.insert(slot);
+    /// Where a slot's own events went goes with the session, whose endpoints are gone
+    /// by then; those of another session may be there.
+    fn target(&self, record: &Record) {
+        let mut unsure = self.heard.unsure.borrow_mut();
+        match *record {
+            // What the controller did not do it was told to.
+            Record::Command { controller, words, code }
+                if code != SUCCESS && words[3] >> 10 & 0x3F == CONFIGURE_ENDPOINT =>
+            {
+                unsure.insert((controller, (words[3] >> 24) as u8));
             }
-            CONFIGURE_ENDPOINT | DISABLE_SLOT | RESET_DEVICE => {
-                stopped.remove(&slot);
-            }
-            // The slots of a controller that was reset are gone.
-            ENABLE_SLOT => stopped.retain(|&(of, _)| of != controller),
-            EVALUATE_CONTEXT if stopped.contains(&slot) => {
+            Record::Target { controller, slot, from, left, .. }
+                if from != 0 && left != 0 && !unsure.contains(&(controller, slot)) =>
+            {
                 self.heard.early.set(self.heard.early.get() + 1);
             }
             _ => {}
         }
     }
 
-    /// How often a slot's own events were sent elsewhere while endpoints of a
-    /// stream were stopped and still there.
+    /// How often a slot's own events were sent elsewhere while endpoints of the
+    /// session that they had gone to were still there.
     pub(crate) fn targets_moved_early(&self) -> u32 {
         self.heard.early.get()
     }
@@ -385,6 +382,30 @@ mod tests {
         ] {
             order.hear(Time::ms(ms), record);
             assert_eq!(order.closed_unheard(), closed);
+        }
+    }
+
+    #[test]
+    fn a_slots_target_moves_when_nothing_of_the_session_is_left() {
+        let target = |slot, from, left| Record::Target { controller: 0, slot, from, to: 0, left };
+        let drop = |slot: u32, code| {
+            let words = [0, 0, 0, super::CONFIGURE_ENDPOINT << 10 | slot << 24];
+            Record::Command { controller: 0, words, code }
+        };
+        let order = order();
+        for (record, early) in [
+            (target(1, 2, 0), 0),
+            // The driver's own endpoints stay when a session comes.
+            (target(1, 0, 1 << 4), 0),
+            (target(1, 2, 1 << 4), 1),
+            // A controller that refused to drop them.
+            (drop(1, 1), 1),
+            (drop(2, 17), 1),
+            (target(2, 2, 1 << 4), 1),
+            (target(1, 2, 1 << 4), 2),
+        ] {
+            order.hear(Time::ZERO, &record);
+            assert_eq!(order.targets_moved_early(), early, "{record}");
         }
     }
 

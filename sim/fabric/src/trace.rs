@@ -272,6 +272,19 @@ records! {
         /// Completion code.
         code: u8,
     }
+    /// A slot's own events go to another interrupter.
+    Target = "target" {
+        /// Which controller.
+        controller: u8,
+        /// Slot.
+        slot: u8,
+        /// Where they went.
+        from: u16,
+        /// Where they go.
+        to: u16,
+        /// Bit n for each endpoint n that is still there and whose TRBs name `from`.
+        left: u32,
+    }
     /// A packet on a USB wire.
     Packet = "packet" {
         /// Which controller.

@@ -9,7 +9,7 @@ use crate::ids::{Dci, Place, Route, SlotId};
 use crate::place::reach;
 use crate::trb::{Code, Trb};
 use addr::Bus;
-use fabric::{Fabric, Time, Violation};
+use fabric::{Fabric, Record, Time, Violation};
 use usb_model::{Address, Answer, Microframe, Setup, Speed, Status, standard_request};
 
 /// Add Context flags of the slot context and of endpoint 0.
@@ -199,9 +199,16 @@ impl Xhc {
                 return Code::MaxExitLatency;
             }
             let Some(slot) = self.slot_mut(id) else { return Code::SlotNotEnabled };
-            slot.interrupter = context.interrupter();
+            let to = context.interrupter();
+            let from = std::mem::replace(&mut slot.interrupter, to);
+            let left = slot.live().filter(|(_, endpoint)| endpoint.ring.names(from));
+            let left = left.fold(0, |mask, (dci, _)| mask | 1 << dci.0);
             let latency = context.max_exit_latency();
             slot.context.0[1] = slot.context.0[1] & 0xFFFF_0000 | latency;
+            if from != to {
+                let (controller, slot, from, to) = (self.number, id.0, from.0, to.0);
+                fabric.record(Record::Target { controller, slot, from, to, left });
+            }
         }
         if input.add & ADD_CONTROL != 0 {
             let context = EndpointContext(self.input_context(fabric, &input, 1));

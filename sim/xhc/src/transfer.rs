@@ -6,7 +6,7 @@
 //! a TRB that the controller owned.
 
 use crate::Xhc;
-use crate::ids::{Dci, SlotId};
+use crate::ids::{Dci, InterrupterId, SlotId};
 use crate::trb::{Trb, kind};
 use addr::Bus;
 use fabric::{Fabric, Record, Violation};
@@ -34,6 +34,8 @@ pub(crate) struct Ring {
     fetch: Bus,
     fetch_cycle: bool,
     cache: VecDeque<Fetched>,
+    /// The interrupter that the TRB fetched last names.
+    interrupter: Option<InterrupterId>,
 }
 
 /// What the front of a ring holds.
@@ -55,13 +57,18 @@ pub(crate) struct Whose {
 impl Ring {
     pub(crate) fn new(dequeue: Bus, cycle: bool) -> Self {
         let cache = VecDeque::with_capacity(CACHE);
-        Self { dequeue, cycle, fetch: dequeue, fetch_cycle: cycle, cache }
+        Self { dequeue, cycle, fetch: dequeue, fetch_cycle: cycle, cache, interrupter: None }
     }
 
     /// What stands in for a ring while it is in use.
     pub(crate) fn taken() -> Self {
-        let cache = VecDeque::new();
-        Self { dequeue: Bus(0), cycle: true, fetch: Bus(0), fetch_cycle: true, cache }
+        let (cache, interrupter) = (VecDeque::new(), None);
+        Self { dequeue: Bus(0), cycle: true, fetch: Bus(0), fetch_cycle: true, cache, interrupter }
+    }
+
+    /// Whether its TRBs name that interrupter, as far as they were fetched.
+    pub(crate) fn names(&self, interrupter: InterrupterId) -> bool {
+        self.interrupter == Some(interrupter)
     }
 
     /// Where the next TRB to use stands, and with what cycle bit.
@@ -99,6 +106,7 @@ impl Xhc {
                 self.violation(fabric, Violation::TrbHandedOverTorn { controller, at });
             }
             fabric.record(Record::Trb { controller, slot, dci, at, words });
+            ring.interrupter = Some(trb.interrupter());
             if trb.has_reserved_bits() {
                 self.malformed_trb(fabric, trb);
             }

@@ -1,7 +1,9 @@
 //! Endpoint commands: stop, restart, move on, configure.
 
 use crate::rig::{Rig, Slot, Stream, code, music};
-use fabric::Time;
+use fabric::{Record, Time};
+use std::cell::RefCell;
+use std::rc::Rc;
 use usb_model::headset::Model;
 use xhc::{Personality, StoppedEvent};
 
@@ -193,6 +195,31 @@ fn evaluate_context_changes_the_packet_size_of_endpoint_0_and_the_target_only() 
     rig.fill_input(0, 1 << 2, &[(2, [0; 5])]);
     assert_eq!(rig.with_input(13, slot.id, 0), code::PARAMETER);
     rig.only("ContextMalformed");
+}
+
+/// Who watches for the order of rule 6 reads it from the trace.
+#[test]
+fn a_target_that_moves_is_told_with_the_endpoints_that_still_name_it() {
+    for dropped in [true, false] {
+        let (mut rig, slot, _) = playing(Personality::seeded(40), 60);
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let told_here = Rc::clone(&told);
+        rig.fabric.trace.set_listener(Box::new(move |_, record| {
+            if let Record::Target { slot, from, to, left, .. } = *record {
+                told_here.borrow_mut().push((slot, from, to, left));
+            }
+        }));
+        assert_eq!(rig.simple(15, slot.id, 2), code::SUCCESS);
+        if dropped {
+            assert_eq!(rig.drop_endpoint(&slot), code::SUCCESS);
+        }
+        for to in [1, 0, 0, 1] {
+            rig.set_target(&slot, to);
+        }
+        let left = if dropped { 0 } else { 1 << 2 };
+        // Endpoint 0 names the primary one.
+        assert_eq!(*told.borrow(), [(slot.id, 1, 0, left), (slot.id, 0, 1, 1 << 1)]);
+    }
 }
 
 #[test]
