@@ -2,6 +2,7 @@
 
 use explore::case::{parse_point, point_text};
 use explore::{Case, Failure, Finding, Scenario, Search, Stage, Strike, What, file};
+use fabric::points::Reached;
 use fabric::{IntId, Point, Site};
 use std::path::Path;
 
@@ -263,6 +264,67 @@ fn faults_of_controllers_and_devices_strike_where_they_are_told_to() {
             assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1), "{name}, {text}");
         }
     }
+}
+
+/// R21: what strikes one controller is no business of the other, with which each of
+/// these runs is judged as well.
+#[test]
+fn faults_of_either_controller_leave_the_sound_at_the_other_alone() {
+    let (stage, scenario) = (stage(), Scenario::TwoControllers);
+    for seed in 0..2 {
+        // While both stream.
+        let points = stage.play(&plain(scenario, seed), true).points;
+        let second = Site::Packet(1 - seed as u8);
+        let packets: Vec<_> = points.iter().filter(|r| r.point.site == second).collect();
+        let at = packets[packets.len() / 2].point;
+        for text in [
+            "controller-error",
+            "controller-error 1",
+            "host-error",
+            "host-error 1",
+            "leave-bus 5",
+            "leave-bus 1500 1",
+            "unplug 0",
+            "unplug 1",
+            "replug 0 150",
+            "replug 1 2",
+            "reset 0",
+            "reset 1",
+        ] {
+            let what = What::parse(text).expect("a fault");
+            assert_eq!(what.to_string(), text);
+            let case = Case { strikes: vec![Strike { at, what }], ..plain(scenario, seed) };
+            let ran = stage.play(&case, false);
+            assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1), "seed {seed}, {text}");
+        }
+        for driver in ["xhci", "xhci1"] {
+            let of = |r: &&Reached| point_text(stage.description(scenario), r.point);
+            let name = format!("{driver} send");
+            let sends: Vec<_> = points.iter().filter(|r| of(r).starts_with(&name)).collect();
+            for at in [sends.len() / 2, sends.len() - 1].map(|n| sends[n].point) {
+                let strikes = vec![Strike { at, what: What::Kill }];
+                let ran = stage.play(&Case { strikes, ..plain(scenario, seed) }, false);
+                assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1), "{driver}");
+            }
+        }
+    }
+}
+
+/// A hub that is pulled takes its headset along, and a place or a controller that a
+/// scenario lacks is struck by nothing.
+#[test]
+fn a_hub_is_a_place_of_its_own() {
+    let (stage, scenario) = (stage(), Scenario::Hub);
+    let points = stage.play(&plain(scenario, 1), true).points;
+    let at = points[points.len() / 2].point;
+    for (text, pulled) in [("unplug 1", 1), ("replug 1 150", 1), ("unplug 2", 0)] {
+        let strikes = vec![Strike { at, what: What::parse(text).expect("a fault") }];
+        let ran = stage.play(&Case { strikes, ..plain(scenario, 1) }, false);
+        assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), pulled), "{text}");
+    }
+    let strikes = vec![Strike { at, what: What::HostError(1) }];
+    let ran = stage.play(&Case { strikes, ..plain(scenario, 1) }, false);
+    assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 0));
 }
 
 #[test]
