@@ -31,8 +31,6 @@ pub(crate) struct Device {
     pub(crate) store: StoreIndex,
     pub(crate) slot: Slot,
     pub(crate) port: PortNumber,
-    /// Which attempt in a row it took, from 1; 0 of a hub that has worked since.
-    pub(crate) attempt: u8,
     pub(crate) speed: Speed,
     pub(crate) descriptor: usb_desc::Device,
     pub(crate) header: Header,
@@ -92,7 +90,7 @@ impl PortNumber {
 impl Device {
     /// A device fresh from enumeration, with `bytes` its configuration.
     pub(crate) fn new(
-        (port, slot, store, attempt): (PortNumber, Slot, StoreIndex, u8),
+        (port, slot, store): (PortNumber, Slot, StoreIndex),
         speed: Speed,
         descriptor: usb_desc::Device,
         header: Header,
@@ -125,19 +123,7 @@ impl Device {
         }
         let length = bytes.len() as u16;
         let (power, change) = (Power::new(), Change::default());
-        Self {
-            store,
-            slot,
-            port,
-            attempt,
-            speed,
-            descriptor,
-            header,
-            length,
-            power,
-            change,
-            interfaces,
-        }
+        Self { store, slot, port, speed, descriptor, header, length, power, change, interfaces }
     }
 
     /// Its configuration's descriptors in the store `bytes`.

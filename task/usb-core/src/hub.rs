@@ -171,6 +171,8 @@ pub(crate) struct Hub {
     pub(crate) slot: SlotHandle,
     /// Its status pipe.
     pub(crate) pipe: u8,
+    /// Which attempt in a row it took; none counts since it reported something.
+    pub(crate) attempt: u8,
     /// Hubs on the way to what is behind it.
     pub(crate) depth: u8,
     /// Its first port.
@@ -199,7 +201,7 @@ pub(crate) struct Hub {
 impl Hub {
     /// A hub that was just configured, of which up to `ports` ports are served.
     pub(crate) fn new(
-        (device, slot, pipe): (DeviceHandle, SlotHandle, u8),
+        (device, slot, pipe, attempt): (DeviceHandle, SlotHandle, u8, u8),
         speed: Speed,
         (depth, first): (u8, PortNumber),
         ports: u8,
@@ -208,6 +210,7 @@ impl Hub {
             device,
             slot,
             pipe,
+            attempt,
             depth,
             first,
             wait: Wait::Nothing,
@@ -456,7 +459,10 @@ mod tests {
         fn new(speed: Speed, ports: u8) -> Self {
             let raw = Raw { index: 0, seq: 1, epoch: 0 };
             let (device, slot) = (DeviceHandle::from_raw(raw), SlotHandle::from_raw(raw));
-            Self { hub: Hub::new((device, slot, 3), speed, (1, PortNumber(33)), ports), now: 1000 }
+            Self {
+                hub: Hub::new((device, slot, 3, 1), speed, (1, PortNumber(33)), ports),
+                now: 1000,
+            }
         }
 
         /// A hub of four ports that is set up, and has power.

@@ -122,8 +122,9 @@ impl PortNumber {
 }
 
 impl<C: Controller, const N: usize> Core<C, N> {
-    /// A device entered the tree: if it is a hub, it is served if it can be.
-    pub(crate) fn meet_hub(&mut self, handle: DeviceHandle) {
+    /// A device entered the tree, at attempt `number` in a row: if it is a hub, it is
+    /// served if it can be.
+    pub(crate) fn meet_hub(&mut self, handle: DeviceHandle, number: u8) {
         let Ok((_, device)) = self.devices.find_mut(handle) else { return };
         if device.descriptor.class != CLASS {
             return;
@@ -137,7 +138,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
             let mut specs = interface.standing.specs.iter();
             pipe = pipe.or_else(|| Some(specs.find(|spec| spec.kind == INTERRUPT_IN)?.dci));
         }
-        match self.serve_hub(handle, (port, slot), speed, pipe) {
+        match self.serve_hub((handle, number), (port, slot), speed, pipe) {
             // Nobody else is to tell it anything.
             Ok(()) => {
                 for interface in self.device(handle).into_iter().flat_map(Device::interfaces) {
@@ -150,7 +151,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
 
     fn serve_hub(
         &mut self,
-        handle: DeviceHandle,
+        (handle, number): (DeviceHandle, u8),
         (port, slot): (PortNumber, SlotHandle),
         speed: Speed,
         pipe: Option<u8>,
@@ -169,7 +170,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
         let index = served.position(Option::is_none);
         let index = index.filter(|_| !scarce::spent(scarce::Scarce::Place)).ok_or(Left::TooMany)?;
         let first = PortNumber::behind(port.controller(), index, 1);
-        let of = (handle, slot, pipe);
+        let of = (handle, slot, pipe, number);
         places[index] = Some(Hub::new(of, speed, (depth, first), limits.ports));
         Ok(())
     }
@@ -287,9 +288,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
                 for number in (0..=MAX_HUB_PORTS as u8).filter(|n| changed >> n & 1 != 0) {
                     hub.want(Want::Look, number);
                 }
-                if let Ok((_, device)) = self.devices.find_mut(device) {
-                    device.attempt = 0;
-                }
+                hub.attempt = 0;
             }
             // It will say so again.
             Err(_) => {}
@@ -334,8 +333,11 @@ impl<C: Controller, const N: usize> Core<C, N> {
     /// all the way again; if it fails each time nobody looks there before the hub itself
     /// was pulled.
     fn lose_hub(&mut self, device: DeviceHandle, why: Failure, now: u64) {
-        let Ok((_, hub)) = self.devices.find(device) else { return };
-        let (port, attempt) = (hub.port, hub.attempt);
+        let (Some(hub), Ok((_, found))) = (self.hubs.find(device), self.devices.find(device))
+        else {
+            return;
+        };
+        let (port, attempt) = (found.port, hub.attempt);
         trace(Trace::HubFailed(port, why));
         if attempt >= ATTEMPTS {
             return self.clear_below(device, now);

@@ -385,7 +385,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
         let length = usize::from(enumeration.length());
         let bytes = &self.stores[usize::from(store.0)][..length];
         let device = Device::new(
-            (port, slot, store, number),
+            (port, slot, store),
             enumeration.speed(),
             *enumeration.device(),
             *enumeration.header(),
@@ -409,7 +409,7 @@ impl<C: Controller, const N: usize> Core<C, N> {
             self.ports[index] = Port::Attached(handle);
             trace(Trace::Attached(port));
             self.clients.devices_changed();
-            self.meet_hub(handle);
+            self.meet_hub(handle, number);
         }
     }
 
