@@ -47,10 +47,13 @@ impl Play<'_> {
     }
 
     /// A headset whose controller nothing struck has heard the whole of what it was to
-    /// play: the one that came first, for it was alone then, and the other one if it
-    /// was played to at all.
+    /// play: the one that came first, if it was alone then, and the other one if it was
+    /// played to at all.
     pub(crate) fn neighbours_heard_all(&mut self) {
         self.scene.run_for(crate::play::REST);
+        // One that is put back may be there before its time.
+        let alone = |strike: &Strike| !matches!(strike.what, What::Replug(..));
+        let alone = self.case.strikes.iter().all(alone);
         for place in 0..self.seats.len() {
             let at = self.seats[place].at;
             if !self.is_spared(at.port.controller) {
@@ -67,7 +70,9 @@ impl Play<'_> {
             let judged = sounds.iter().map(|sound| self.scene.judge(at, Mark::default(), sound));
             let verdicts: Vec<Verdict> = judged.collect();
             let told = match begun {
-                0 if place == self.first_headset() => Some("nothing was played".to_owned()),
+                0 if alone && place == self.first_headset() => {
+                    Some("nothing was played".to_owned())
+                }
                 1 if !verdicts.iter().any(Verdict::is_right) => Some(verdicts[0].to_string()),
                 // What went over the wire is not told apart.
                 _ => None,

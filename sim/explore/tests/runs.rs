@@ -327,6 +327,20 @@ fn a_hub_is_a_place_of_its_own() {
     assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 0));
 }
 
+/// The judge's: a headset that is put back before it was plugged in is there when the
+/// player is told to play, which is to the newest.
+#[test]
+fn a_headset_that_comes_before_its_time_may_be_the_one_that_is_played_to() {
+    let (stage, scenario) = (stage(), Scenario::TwoControllers);
+    let faults = [("xhci1 barrier 1", "replug 1 2"), ("xhci1 register 177", "kill")];
+    let strikes = faults.map(|(at, what)| Strike {
+        at: parse_point(stage.description(scenario), at).expect("a point"),
+        what: What::parse(what).expect("a fault"),
+    });
+    let ran = stage.play(&Case { strikes: strikes.to_vec(), ..plain(scenario, 0) }, false);
+    assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 2));
+}
+
 #[test]
 fn what_is_found_does_not_depend_on_the_number_of_threads() {
     let tally = |threads| {
