@@ -37,6 +37,9 @@ pub enum What {
     Resume,
     /// The headset at this place is reset, by somebody who may.
     Reset(u8),
+    /// The streaming interface of the headset at this place is taken from the audio
+    /// class, by somebody who may, and given back.
+    Take(u8),
     /// The headset at this place signals, if it sleeps.
     Signal(u8),
     /// This controller fails without a word, and says so in USBSTS.HCE.
@@ -81,7 +84,7 @@ impl fmt::Display for What {
             | Self::Resume => Ok(()),
             Self::Code(code) => write!(f, " {code}"),
             Self::Delay(us) | Self::Double(us) => write!(f, " {us}"),
-            Self::Unplug(place) | Self::Reset(place) | Self::Signal(place) => {
+            Self::Unplug(place) | Self::Reset(place) | Self::Take(place) | Self::Signal(place) => {
                 write!(f, " {place}")
             }
             Self::Replug(place, ms) => write!(f, " {place} {ms}"),
@@ -114,6 +117,7 @@ impl What {
             Self::Hibernate => "hibernate",
             Self::Resume => "resume",
             Self::Reset(_) => "reset",
+            Self::Take(_) => "take",
             Self::Signal(_) => "signal",
             Self::ControllerError(_) => "controller-error",
             Self::HostError(_) => "host-error",
@@ -146,6 +150,7 @@ impl What {
             ("hibernate", []) => Some(Self::Hibernate),
             ("resume", []) => Some(Self::Resume),
             ("reset", &[place]) => small(place).map(Self::Reset),
+            ("take", &[place]) => small(place).map(Self::Take),
             ("signal", &[place]) => small(place).map(Self::Signal),
             ("controller-error", []) => Some(Self::ControllerError(0)),
             ("controller-error", &[n]) => small(n).map(Self::ControllerError),
@@ -159,7 +164,7 @@ impl What {
             format!(
                 "'{text}' is no fault; one of kill, refuse, code N, drop, delay US, double US, \
                  unplug PLACE, replug PLACE MS, end-program, silence MS, suspend, hibernate, \
-                 resume, reset PLACE, signal PLACE, controller-error [CONTROLLER], \
+                 resume, reset PLACE, take PLACE, signal PLACE, controller-error [CONTROLLER], \
                  host-error [CONTROLLER], leave-bus MS [CONTROLLER]"
             )
         })

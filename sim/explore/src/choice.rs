@@ -63,7 +63,7 @@ pub fn applicable(scenario: Scenario, tasks: usize, reached: &Reached) -> Vec<Wh
         all.extend(OUT_MS.map(|ms| What::Replug(place, ms)));
     }
     for place in 0..scenario.headsets() {
-        all.push(What::Reset(place));
+        all.extend([What::Reset(place), What::Take(place)]);
         if scenario.sleeps() {
             all.push(What::Signal(place));
         }
@@ -174,6 +174,7 @@ const fn is_from_outside(what: What) -> bool {
             | What::Hibernate
             | What::Resume
             | What::Reset(_)
+            | What::Take(_)
             | What::Signal(_)
     )
 }

@@ -7,12 +7,16 @@ use system::scene::Port;
 use usb_audio_api::{
     Completed, Drive, SampleFormat, StreamFormat, StreamId, TicketHandle, UsbAudio, UsbAudioError,
 };
-use usb_core_api::UsbCore;
+use usb_core_api::{DeviceHandle, UsbCore, UsbCoreError};
 use usb_types::Direction;
 use userlib::hl::sleep_for;
 
 /// How long an errand asks again, in milliseconds.
 const PATIENCE: u64 = 9_000;
+/// Beyond the time that an owner has to let go of an interface.
+const TAKING: u64 = 12_200;
+/// The interface of playback, of every simulated headset.
+const STREAMING: u8 = 1;
 
 /// Has the broker play or record, as another client, and waits for the end. Whether it
 /// went well.
@@ -123,19 +127,51 @@ fn completed(ticket: TicketHandle) -> Option<Completed> {
     None
 }
 
-/// Has the headset at a root port, or behind it, reset. Nobody waits for it.
-pub(crate) fn reset(at: Port) {
+/// The headset at a root port, or behind it.
+fn headset(at: Port) -> Option<DeviceHandle> {
     let audio = UsbAudio::from(USB_AUDIO.get_task_id());
     let core = UsbCore::from(USB_CORE.get_task_id());
-    let place = (at.controller, at.port.0);
-    for info in (0..usb_audio_api::MAX_CARDS).filter_map(|card| audio.card(card).ok()) {
-        if core
-            .device(info.device)
-            .is_ok_and(|device| (usize::from(device.controller), device.port) == place)
-            && let Ok(ticket) = core.start_reset(info.device)
-        {
-            // It goes on by itself.
-            let _ = core.cancel(ticket);
+    let is_there = |device: &DeviceHandle| {
+        let place = core.device(*device).map(|info| (usize::from(info.controller), info.port));
+        place == Ok((at.controller, at.port.0))
+    };
+    let cards = (0..usb_audio_api::MAX_CARDS).filter_map(|card| audio.card(card).ok());
+    cards.map(|info| info.device).find(is_there)
+}
+
+/// Has the headset at a root port, or behind it, reset. Nobody waits for it.
+pub(crate) fn reset(at: Port) {
+    let core = UsbCore::from(USB_CORE.get_task_id());
+    if let Some(device) = headset(at)
+        && let Ok(ticket) = core.start_reset(device)
+    {
+        // It goes on by itself.
+        let _ = core.cancel(ticket);
+    }
+}
+
+/// Takes the streaming interface of the headset at a root port, or behind it, from the
+/// audio class, has it for a moment, and gives it back.
+pub(crate) fn take(at: Port) {
+    let core = UsbCore::from(USB_CORE.get_task_id());
+    let Some(device) = headset(at) else { return };
+    let Ok(ticket) = core.start_take_interface(device, STREAMING) else { return };
+    let mut waited = 0;
+    loop {
+        match core.result(ticket) {
+            Ok(()) => break,
+            Err(UsbCoreError::NotYet) if waited < TAKING => {
+                sleep_for(5);
+                waited += 5;
+            }
+            Err(UsbCoreError::NotYet) => {
+                let _ = core.cancel(ticket);
+                return;
+            }
+            // It went, or who takes it did.
+            Err(_) => return,
         }
     }
+    sleep_for(20);
+    let _ = core.release_interface(device, STREAMING);
 }

@@ -19,9 +19,13 @@ impl Play<'_> {
     fn struck(&self, strike: &Strike) -> Option<usize> {
         let controllers = self.image.description.app().controllers();
         match (strike.what, strike.at.site) {
-            (What::Unplug(place) | What::Replug(place, _) | What::Reset(place), _) => {
-                self.seats.get(usize::from(place)).map(|seat| seat.at.port.controller)
-            }
+            (
+                What::Unplug(place)
+                | What::Replug(place, _)
+                | What::Reset(place)
+                | What::Take(place),
+                _,
+            ) => self.seats.get(usize::from(place)).map(|seat| seat.at.port.controller),
             (What::ControllerError(n) | What::HostError(n) | What::LeaveBus(_, n), _) => {
                 Some(n.into())
             }

@@ -1,7 +1,7 @@
 //! A case from power-on to its end.
 
 use crate::case::{Case, What, point_text};
-use crate::errands::{reset, route};
+use crate::errands::{reset, route, take};
 use crate::finding::Finding;
 use crate::order::Order;
 use crate::patience::{Longest, Patience};
@@ -331,6 +331,10 @@ impl<'a> Play<'a> {
                 What::Reset(place) => Err(headset(place).map(|seat| {
                     let port = seat.at.port;
                     Deed::Errand(Box::new(move || reset(port)))
+                })),
+                What::Take(place) => Err(headset(place).map(|seat| {
+                    let port = seat.at.port;
+                    Deed::Errand(Box::new(move || take(port)))
                 })),
                 What::Signal(place) => Err(headset(place).map(|seat| Deed::Signal(seat.at))),
                 What::ControllerError(n) => Err(dies(n, Death::ControllerError)),

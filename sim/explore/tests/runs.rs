@@ -1,7 +1,7 @@
 //! Runs with faults: that they are what they are said to be.
 
 use explore::case::{parse_point, point_text};
-use explore::{Case, Failure, Finding, Scenario, Search, Stage, Strike, What, file};
+use explore::{Case, Failure, Finding, Scenario, Search, Sinks, Stage, Strike, What, file};
 use fabric::points::Reached;
 use fabric::{IntId, Point, Site};
 use std::path::Path;
@@ -120,6 +120,12 @@ fn a_case_as_a_file_is_read_back_and_a_wrong_one_is_refused_in_words() {
         What::Suspend,
         What::Hibernate,
         What::Resume,
+        What::Reset(1),
+        What::Take(0),
+        What::Signal(1),
+        What::ControllerError(0),
+        What::HostError(1),
+        What::LeaveBus(5, 1),
     ];
     let strikes =
         (1..).zip(whats).map(|(n, what)| Strike { at: point(Site::Command(0), n), what }).collect();
@@ -211,6 +217,18 @@ fn a_grant_of_a_broker_that_died_is_revoked_when_there_is_a_ticket() {
     });
     let refused = refused.count();
     assert!(refused > 6, "{refused} things");
+}
+
+#[test]
+fn an_interface_that_is_taken_ends_the_stream_of_a_run() {
+    let stage = stage();
+    let at = parse_point(stage.description(Scenario::Stream), "controller0 packet 10");
+    let strikes = vec![Strike { at: at.expect("a point"), what: What::Take(0) }];
+    let (ran, story) =
+        stage.tell(&Case { strikes, ..plain(Scenario::Stream, 2) }, Sinks::default());
+    assert_eq!((ran.findings, ran.struck.len()), (Vec::new(), 1));
+    let ended = story.iter().any(|(_, text)| text.starts_with("the player gives up"));
+    assert!(ended, "{story:?}");
 }
 
 /// The judge's: one session's target goes back while the other one of its slot stops.
