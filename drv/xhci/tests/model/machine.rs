@@ -350,7 +350,7 @@ pub(crate) fn plug(
     seed: u64,
 ) -> impl FnMut(&mut Parts) + use<> {
     let port = port(personality);
-    move |parts| parts.plug(0, port, headset(model, seed))
+    move |parts| parts.plug_at(0, port.into(), headset(model, seed))
 }
 
 /// The first USB 2 port.

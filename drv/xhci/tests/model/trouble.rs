@@ -146,7 +146,7 @@ pub(crate) fn able(count: u64) -> impl Iterator<Item = (u64, Personality)> {
 
 pub(crate) fn unplug(personality: &Personality) -> impl FnMut(&mut Parts) + use<> {
     let port = port(personality);
-    move |parts| drop(parts.unplug(0, port).expect("it was plugged in"))
+    move |parts| drop(parts.unplug_at(0, port.into()).expect("it was plugged in"))
 }
 
 #[test]
