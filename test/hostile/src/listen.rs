@@ -192,6 +192,9 @@ impl<M: Master> Core for Listening<'_, M> {
             return [Status::Ok as u32, len, 0, 0];
         }
         let answer = self.master.call(call, arguments);
+        if answer[0] == Status::Refused as u32 {
+            self.count(|tally| tally.own += 1);
+        }
         if answer[0] == Status::Ok as u32 {
             match call {
                 Call::MailReceive if answer[1] != 0 => self.received(answer[1]),

@@ -92,6 +92,9 @@ pub struct Tally {
     pub full: u32,
     /// Accesses anywhere that were let through.
     pub reached: u32,
+    /// Calls of the program's own that the gate refused: what it goes on with after its
+    /// attempts stands in rings that they wrote to.
+    pub own: u32,
     /// Attempts that had another end than they must have.
     pub surprises: u32,
     /// The first of them.
@@ -117,12 +120,13 @@ impl Tally {
         self.codes[code as usize]
     }
 
-    /// Attempts that the monitor has to have counted: all that were answered
-    /// but what happens to the best of programs.
+    /// Calls that the monitor has to have counted: all that were answered but what
+    /// happens to the best of programs.
     #[must_use]
     pub fn wrong(&self) -> u32 {
         let fine = [Status::Ok, Status::Closed, Status::MailFull];
-        self.total() - fine.map(|status| self.answered(status)).iter().sum::<u32>()
+        let wrong = self.total() - fine.map(|status| self.answered(status)).iter().sum::<u32>();
+        wrong + self.own
     }
 
     /// Takes the answer to an attempt that must have been answered `status`, and

@@ -87,16 +87,18 @@ fn on_its_own(
     };
     let own = Own::of(built, &board.machine.memory, session)?;
     let before = Outside::take(&mut board.machine, built)?;
-    // What an honest program was refused while its gate opened is not counted here.
-    let refused = master.answers(&board.machine.memory)?.refusals;
+    // What was refused before is not counted here.
+    let memory = &board.machine.memory;
+    let refused = master.answers(memory)?.refusals - master.tally(memory)?.own;
     if master.carry_out(board, Plan::Calls(ATTEMPTS))? != Ended::Done {
         wrong.push("the program died of its calls".to_owned());
     }
+    // At once: the program goes on with its stream.
+    let memory = &board.machine.memory;
+    let (counted, tally) = (master.answers(memory)?.refusals - refused, master.tally(memory)?);
+    wrong.extend(miscounted(&tally, counted));
     let after = Outside::take(&mut board.machine, built)?;
     wrong.extend(before.changes(&after, &own));
-    let memory = &board.machine.memory;
-    let counted = master.answers(memory)?.refusals - refused;
-    wrong.extend(miscounted(&master.tally(memory)?, counted));
     if !freeze::thaw(&mut board.machine, &built.places, frozen)? {
         wrong.push("core 0 did not stay where it was put".to_owned());
     }
