@@ -72,17 +72,17 @@ const PLAYS: &str = "a session plays";
 pub const QUICK: [Bounds; 4] = [
     Bounds { kills: 1, ..NOTHING },
     Bounds { losses: 2, doubles: 1, ..NOTHING },
-    Bounds { slow: 2, losses: 1, ..NOTHING },
+    Bounds { slow: 4, losses: 1, ..NOTHING },
     Bounds { faints: 1, resets: 1, ..NOTHING },
 ];
 
 /// Bounds that are searched in minutes.
 pub const DEEP: [Bounds; 5] = [
     Bounds { kills: 1, losses: 1, ..NOTHING },
-    Bounds { kills: 1, slow: 1, ..NOTHING },
+    Bounds { kills: 1, slow: 2, ..NOTHING },
     Bounds { kills: 1, resets: 1, ..NOTHING },
     Bounds { sessions: 2, kills: 1, ..NOTHING },
-    Bounds { sessions: 2, slow: 1, losses: 1, resets: 1, ..NOTHING },
+    Bounds { sessions: 2, slow: 2, losses: 1, resets: 1, ..NOTHING },
 ];
 
 /// One session, and nothing goes wrong.

@@ -13,7 +13,7 @@ impl Display for Bounds {
             (self.faints, "program death"),
             (self.losses, "lost bell"),
             (self.doubles, "doubled bell"),
-            (self.slow, "missed deadline"),
+            (self.slow, "missed moment"),
             (self.resets, "DSP reset"),
         ] {
             if count > 0 {

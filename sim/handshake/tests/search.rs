@@ -47,7 +47,7 @@ fn a_missing_barrier_in_the_gate_page_is_found() {
 
 #[test]
 fn reuse_of_what_nobody_confirmed_is_found_with_a_slow_monitor_on_its_path() {
-    let bounds = Bounds { slow: 2, faints: 1, ..NOTHING };
+    let bounds = Bounds { slow: 3, faints: 1, ..NOTHING };
     let findings = search(bounds, Sabotage::FreesUnconfirmed).findings;
     let reused = findings.iter().find(|finding| finding.property == REUSED).expect("found");
     assert!(reused.path.contains(&Action::Time) && reused.path.contains(&Action::Timer));
@@ -55,6 +55,6 @@ fn reuse_of_what_nobody_confirmed_is_found_with_a_slow_monitor_on_its_path() {
 
 #[test]
 fn a_dsp_that_forgets_its_life_leaves_pages_out_of_use_for_good() {
-    let bounds = Bounds { slow: 2, ..NOTHING };
+    let bounds = Bounds { slow: 3, ..NOTHING };
     assert!(found(bounds, Sabotage::ForgetsItsLife).contains(&ENDS));
 }
