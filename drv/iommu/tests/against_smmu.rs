@@ -5,11 +5,12 @@ mod bench;
 
 use addr::{Bus, Phys};
 use bench::{
-    BROKER, Board, MEDIA, RINGS, STREAM, STREAM1, Sabotage, XHCI, XHCI1, attached, close, on_board,
-    session,
+    BROKER, Board, MEDIA, RINGS, STREAM, STREAM1, Sabotage, Session, XHCI, XHCI1, attached, close,
+    on_board, session,
 };
 use fabric::{Core, IntId, StreamId, Time, Width};
 use handles::Epoch;
+use iommu::Config;
 use iommu::mapper::Mapper;
 use iommu_api::{Access, Event, IommuError, Part};
 use seam::OnBench;
@@ -243,6 +244,15 @@ fn attaching_again_takes_everything_from_the_controller() {
     }
 }
 
+/// A mapper's first life, which leaves a session behind that its controller uses.
+fn old_life(board: &Board, config: &Config) -> Session {
+    let mut first = Mapper::take_over(config, Epoch(0), 0).unwrap();
+    first.attach(XHCI).unwrap();
+    let old = session(&mut first, 0);
+    assert!(board.device_write(STREAM, old.event));
+    old
+}
+
 #[test]
 fn a_restart_of_the_mapper_never_lets_a_controller_through() {
     for seed in 0..SEEDS {
@@ -250,12 +260,7 @@ fn a_restart_of_the_mapper_never_lets_a_controller_through() {
         let machine = OnBench(bench::OfTask(&board));
         let _installed = seam::install(&machine);
         let config = bench::config();
-        let old = {
-            let mut first = Mapper::take_over(&config, Epoch(0), 0).unwrap();
-            first.attach(XHCI).unwrap();
-            session(&mut first, 0)
-        };
-        assert!(board.device_write(STREAM, old.event));
+        let old = old_life(&board, &config);
         let mut second = Mapper::take_over(&config, Epoch(1), 0).unwrap();
         assert!(!board.device_write(STREAM, old.event));
         board.scrub(RINGS);
@@ -297,12 +302,7 @@ fn a_controller_that_goes_on_during_a_restart_leaves_no_translation_behind() {
         let machine = OnBench(bench::OfTask(&board));
         let _installed = seam::install(&machine);
         let config = bench::config();
-        let old = {
-            let mut first = Mapper::take_over(&config, Epoch(0), 0).unwrap();
-            first.attach(XHCI).unwrap();
-            session(&mut first, 0)
-        };
-        assert!(board.device_write(STREAM, old.event));
+        let old = old_life(&board, &config);
         board.busy.set(Some((STREAM, old.event)));
         let mut second = Mapper::take_over(&config, Epoch(1), 0).unwrap();
         assert!(!board.device_write(STREAM, old.event));
