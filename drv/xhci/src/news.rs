@@ -59,6 +59,12 @@ impl News {
         }
     }
 
+    /// The controller runs: whether it was kept from memory before is no news any more.
+    pub(crate) const fn controller_ready(&mut self) {
+        self.ready = true;
+        self.safe = false;
+    }
+
     /// The controller starts over: what was to be told of it is void.
     pub(crate) const fn controller_died(&mut self) {
         self.died = true;
@@ -86,6 +92,16 @@ mod tests {
         }
         let told: Vec<_> = std::iter::from_fn(|| news.take_port()).collect();
         assert_eq!(told, [1, 40, 255]);
+    }
+
+    #[test]
+    fn a_controller_that_runs_is_not_told_to_be_kept_from_memory() {
+        let mut news = News { safe: true, ..News::default() };
+        news.controller_ready();
+        assert!(news.ready && !news.safe);
+        news.safe = true;
+        news.controller_died();
+        assert!(news.died && !news.ready && !news.safe);
     }
 
     #[test]

@@ -322,7 +322,7 @@ impl<'c> Driver<'c> {
             }
         }
         for news in &mut self.news {
-            news.ready = true;
+            news.controller_ready();
         }
         self.hint(Client::UsbCore);
         self.hint(Client::Broker);
