@@ -226,3 +226,22 @@ fn a_faulted_task_keeps_its_state_for_who_looks() {
     assert_eq!(host.task_named("task"), Some(TaskIndex(1)));
     assert_eq!(host.task_named("nobody"), None);
 }
+
+#[test]
+fn time_passes_where_nothing_can_happen_and_not_past_what_can() {
+    let task = Task::new("task", || {
+        userlib::sys_set_timer(Some(20), 1);
+        sys_recv_notification(1);
+        rest();
+    });
+    let mut host = Host::new(Image::new(vec![indifferent(), task]), Bare::new(1));
+    let before = Time::from_millis(10);
+    assert_eq!(host.run_until(before), Outcome::Time);
+    host.pass(Time::from_millis(30));
+    assert_eq!(host.now(), before, "a timer is due at 20");
+    assert_eq!(host.run_until(Time::NEVER), Outcome::Idle);
+    assert!(host.now() < Time::from_millis(30));
+    host.pass(Time::from_millis(30));
+    assert_eq!(host.now(), Time::from_millis(30));
+    assert_eq!(faults(&host), []);
+}
